@@ -1,0 +1,229 @@
+"""Evidence to execution: the one place that decides what state a run is in. Pure: `now` is handed in.
+
+The state is a join: a result beats a stop, a stop beats a timeout or a lost runner, these beat a running
+file, and that beats a place in the queue. The join does not ask in which order the evidence came, so an
+event that is late, doubled or dropped cannot change where an execution ends.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import orjson
+
+from reevd.model import Decision, Execution, Status, Transition
+from reevd.session_file import Session, dumps
+from reevd.times import SECOND, from_rfc3339, rfc3339
+
+Lock = Literal["held", "free", "unknown"]
+
+
+class Limits(NamedTuple):
+    """How long a run may be silent, and last in all; seconds."""
+
+    silence: float = 300.0
+    total: float = 3600.0
+
+
+DEFAULT_LIMITS = Limits()
+
+
+class Trace(NamedTuple):
+    """What the telemetry says as a whole; its calls travel beside it."""
+
+    calls: int
+    steps: int
+    first_at: int | None
+    last_at: int | None
+    named_ids: frozenset[str]
+    bad_lines: int
+    first_bad: str
+
+
+class Evidence(NamedTuple):
+    """All that is known of one execution at one moment; times in microseconds.
+
+    session     the session file's content; a text where it cannot be read (why); None where there is none
+    news_at     when its files last changed
+    seen_at     when reevd first knew of it
+    lock        whether the runner holds the lock on its telemetry; `unknown` where it promised none
+    previous    the row as it stands; `kept` is true where its result must outlive the file
+    """
+
+    execution_id: str
+    session: Session | str | None
+    trace: Trace | None
+    session_file: str | None
+    otel_file: str | None
+    news_at: int
+    seen_at: int
+    decisions: tuple[Decision, ...] = ()
+    lock: Lock = "unknown"
+    previous: Execution | None = None
+    kept: bool = False
+
+
+class _State(NamedTuple):
+    status: Status
+    reason: str
+    ended_at: int | None = None
+    error: str | None = None
+
+
+ENDINGS = {"interrupted": Status.STOPPED, "timeout": Status.TIMEOUT}
+VERDICTS = {"stopped": Status.STOPPED, "timed_out": Status.TIMEOUT, "lost": Status.FAILED}
+
+
+def derive(evidence: Evidence, now: int, limits: Limits = DEFAULT_LIMITS) -> Execution:
+    """The row that the evidence makes. Differs from `evidence.previous` where something must be stored."""
+    session = evidence.session if isinstance(evidence.session, Session) else None
+    previous, trace = evidence.previous, evidence.trace
+    if evidence.kept and previous is not None and not _better(session, previous):
+        return _kept(previous, gone=evidence.session is None, now=now)
+    state = _state(evidence, session)
+    queued = next((d for d in evidence.decisions if d.kind == "queued"), None)
+    started = (session and session.started_at) or (trace and trace.first_at) or None
+    begins = [at for at in (queued and queued.at, started, trace and trace.first_at) if at]
+    created = rfc3339(min(begins)) if begins else previous.created_at if previous else rfc3339(evidence.seen_at)
+    result = session.result if session else None
+    calls = trace.calls if trace else 0
+    if not calls:
+        calls = len(session.tool_calls) if session and session.tool_calls else 0
+    if not calls and previous and trace is None:
+        calls = previous.tool_calls
+    row = Execution(
+        execution_id=evidence.execution_id,
+        benchmark_id=_first(
+            session and session.benchmark_id, queued and queued.benchmark_id, previous and previous.benchmark_id
+        ),
+        agent=_first(session and session.agent, queued and queued.agent, previous and previous.agent),
+        status=state.status,
+        created_at=created,
+        updated_at=rfc3339(now),
+        progress=_progress(state.status, session, trace),
+        error_message=state.error,
+        result_data=result.result_data if result else None,
+        metadata=session.metadata if session else previous.metadata if previous else None,
+        score=result.score if result else None,
+        reason=state.reason,
+        started_at=rfc3339(started) if started else previous.started_at if previous else None,
+        ended_at=rfc3339(state.ended_at) if state.ended_at is not None else None,
+        deadline_at=None if state.status.terminal else rfc3339(deadline(evidence, limits)),
+        news_at=rfc3339(evidence.news_at),
+        session_file=evidence.session_file,
+        otel_file=evidence.otel_file,
+        source_state="present" if evidence.session_file or evidence.otel_file or not previous else "gone",
+        tool_calls=calls,
+        locked=int(bool(session and session.locked)),
+        warnings=dumps(_warnings(evidence, session)),
+        history="",
+    )
+    return row._replace(history=_history(previous, row, now))
+
+
+def judge(evidence: Evidence, now: int, limits: Limits = DEFAULT_LIMITS) -> Decision | None:
+    """The verdict that is due on a run without a result: lost (its runner died) or timed out. None: none is."""
+    session = evidence.session if isinstance(evidence.session, Session) else None
+    if (session and session.ended) or evidence.kept:
+        return None
+    if any(d.kind in VERDICTS for d in evidence.decisions):
+        return None
+    if evidence.lock == "free":
+        why = "its runner ended without a result: the lock on its telemetry is free"
+        return Decision(evidence.execution_id, "lost", now, why)
+    if now < deadline(evidence, limits):
+        return None
+    if deadline(evidence, limits) < evidence.news_at + int(limits.silence * SECOND):
+        why = f"it had no result {limits.total:g} s after its start"
+    else:
+        why = f"no news for {limits.silence:g} s"
+    return Decision(evidence.execution_id, "timed_out", now, why)
+
+
+def deadline(evidence: Evidence, limits: Limits) -> int:
+    """When a run without a result is given up: so long after its last news, and after its start in all."""
+    session = evidence.session if isinstance(evidence.session, Session) else None
+    waiting = evidence.session is None and evidence.trace is None
+    # A start in the future is a wrong clock of the writer: it must not postpone the end.
+    start = min(session.started_at if session and session.started_at else evidence.seen_at, evidence.seen_at)
+    total = start + int(limits.total * SECOND)
+    return total if waiting else min(evidence.news_at + int(limits.silence * SECOND), total)
+
+
+def _state(evidence: Evidence, session: Session | None) -> _State:
+    last = (session and session.ended_at) or (evidence.trace and evidence.trace.last_at) or evidence.news_at
+    if session and session.result:
+        result = session.result
+        score = "no score" if result.score is None else f"score {result.score:g}"
+        if result.success:
+            return _State(Status.COMPLETED, f"the session file reports success, {score}", last)
+        status = ENDINGS.get(result.error_kind or "", Status.FAILED)
+        error = result.error_message or f"the benchmark failed with {score}"
+        return _State(status, f"the session file reports {result.error_kind or 'failure'}, {score}", last, error)
+    if session and session.ended:
+        why = "the session file was closed without a result"
+        return _State(Status.FAILED, why, last, why)
+    for kind, status in VERDICTS.items():
+        for decision in evidence.decisions:
+            if decision.kind == kind:
+                return _State(status, decision.reason, decision.at, decision.reason)
+    if isinstance(evidence.session, str):
+        return _State(Status.RUNNING, f"its session file cannot be read: {evidence.session}")
+    if session or evidence.trace:
+        return _State(Status.RUNNING, "its files stand and hold no result yet")
+    previous = evidence.previous
+    if previous and previous.status == Status.RUNNING:
+        return _State(Status.RUNNING, "its files are gone; a result may still come")
+    queued = next((d for d in evidence.decisions if d.kind == "queued"), None)
+    return _State(Status.QUEUED, queued.reason if queued else "it is known and has no file yet")
+
+
+def _better(session: Session | None, previous: Execution) -> bool:
+    return session is not None and (session.result is not None or (session.ended and previous.result_data is None))
+
+
+def _kept(previous: Execution, *, gone: bool, now: int) -> Execution:
+    state = "gone" if gone else "changed"
+    if previous.source_state == state:
+        return previous
+    return previous._replace(source_state=state, updated_at=rfc3339(now))
+
+
+def _first(*names: str | None) -> str:
+    return next((name for name in names if name and name != "unknown"), "unknown")
+
+
+def _progress(status: Status, session: Session | None, trace: Trace | None) -> float:
+    if session and session.ended:
+        return 1.0
+    if status is Status.QUEUED or not session or not session.steps_total or not trace:
+        return 0.0
+    return min(trace.steps / session.steps_total, 0.99)
+
+
+def _warnings(evidence: Evidence, session: Session | None) -> list[str]:
+    warnings = list(session.warnings) if session else []
+    if session and session.named_id not in (None, evidence.execution_id):
+        warnings.append(f"the session file names the execution {session.named_id!r} inside: the file's name counts")
+    trace = evidence.trace
+    if trace and trace.bad_lines:
+        warnings.append(f"{trace.bad_lines} lines of the telemetry cannot be read; the first {trace.first_bad}")
+    if trace and (others := sorted(trace.named_ids - {evidence.execution_id})):
+        warnings.append(f"the telemetry names the execution {others[0]!r} inside: the file's name counts")
+    return warnings
+
+
+def _history(previous: Execution | None, row: Execution, now: int) -> str:
+    """The transitions so far and the one that this row makes. A new result of the same status is one too."""
+    if previous and (previous.status, previous.score) == (row.status, row.score):
+        return previous.history
+    transitions = orjson.loads(previous.history) if previous else []
+    step = Transition(row.status, rfc3339(now), row.reason)
+    return dumps([*transitions, step._asdict()])
+
+
+def seen_at(previous: Execution | None, now: int) -> int:
+    """When reevd first knew of an execution: its first transition, else now."""
+    transitions = orjson.loads(previous.history) if previous else []
+    first = from_rfc3339(transitions[0]["at"]) if transitions else None
+    return now if first is None else first

@@ -1,0 +1,151 @@
+"""The sessions folder: list, open, read. The only I/O on what strangers wrote.
+
+Everything is decided on the open descriptor: a name may be replaced between two looks by a FIFO, a device
+or a link that leads out of the folder.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import zlib
+from collections.abc import Iterator
+from typing import NamedTuple, Self
+
+from reevd.errors import UnreadableError
+
+OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+# Out of descriptors, out of memory, a lease that the owner has not given up: reasons to look again, never
+# reasons to believe that the file is gone.
+TRANSIENT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR})
+
+
+class TransientError(Exception):
+    """The file could not be looked at now, for a reason that lies with the host; try again."""
+
+
+class Fingerprint(NamedTuple):
+    """What changes when a file's content changes. ctime is there because mtime can be set at will."""
+
+    dev: int
+    ino: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+    def mark(self, name: str) -> int:
+        """Name and fingerprint as one signed 64-bit integer; equal for equal content in every process."""
+        return hash((zlib.crc32(os.fsencode(name)), *self))
+
+    def wait(self, began_ns: int, settle_ns: int) -> int | None:
+        """How many nanoseconds must pass until a reading counts; None: one that began at `began_ns` does.
+
+        Stamps are set before the bytes arrive, so a reading right after a change may have seen half of it.
+        A stamp in the future proves nothing about the past, and costs one settle time.
+        """
+        age = began_ns - self.ctime_ns
+        return None if age >= settle_ns else settle_ns - max(age, 0)
+
+
+def fingerprint(status: os.stat_result) -> Fingerprint:
+    return Fingerprint(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+class OpenFile:
+    """A regular file of the folder, open for reading; `fingerprint` was taken before any byte is read."""
+
+    def __init__(self, descriptor: int, status: os.stat_result) -> None:
+        self.descriptor, self.fingerprint = descriptor, fingerprint(status)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+
+    def check_size(self, limit: int) -> None:
+        """Raises UnreadableError past `limit`: a size costs nothing to claim, a sparse file may hold 4 TiB."""
+        size = self.fingerprint.size
+        if size > limit:
+            raise UnreadableError("size", f"it has {size:,} bytes; at most {limit:,} are read")
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Up to `length` bytes from `offset`; fewer only at the end of the file."""
+        try:
+            data = os.pread(self.descriptor, length, offset)
+            while 0 < len(data) < length and (
+                more := os.pread(self.descriptor, length - len(data), offset + len(data))
+            ):
+                data += more
+        except OSError as error:
+            raise UnreadableError("io", f"reading failed: {error.strerror}") from error
+        return data
+
+
+class Folder:
+    """The sessions folder, held open so that a replaced path cannot lead elsewhere. Close it after use."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        status = os.fstat(self.descriptor)
+        self.identity = (status.st_dev, status.st_ino)
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+
+    def in_place(self) -> bool:
+        """Whether the path still leads to this folder: false after a rename, a removal or a mount over it."""
+        try:
+            status = os.stat(self.path)
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) == self.identity
+
+    def scan(self) -> Iterator[tuple[str, Fingerprint]]:
+        """Every entry's name and fingerprint, links not followed. Names that are no UTF-8 come escaped."""
+        with os.scandir(self.descriptor) as entries:
+            for entry in entries:
+                try:
+                    yield entry.name, fingerprint(entry.stat(follow_symlinks=False))
+                except FileNotFoundError:
+                    continue
+
+    def open(self, name: str) -> OpenFile | None:
+        """The file, or None where there is none.
+
+        Raises UnreadableError for what is no plain file of one name (kinds `link`, `special`, `permission`,
+        `io`), TransientError where looking again may help.
+        """
+        try:
+            descriptor = os.open(name, OPEN, dir_fd=self.descriptor)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _refusal(error) from error
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise UnreadableError("special", "it is no regular file")
+            if status.st_nlink > 1:
+                raise UnreadableError("link", f"it has {status.st_nlink} names (hard links): copy it instead")
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return OpenFile(descriptor, status)
+
+
+def _refusal(error: OSError) -> Exception:
+    if error.errno in TRANSIENT:
+        return TransientError(error.strerror)
+    if error.errno == errno.ELOOP:
+        return UnreadableError("link", "it is a symbolic link: reevd reads only plain files")
+    if error.errno in (errno.ENXIO, errno.ENODEV):
+        return UnreadableError("special", "it is no regular file")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return UnreadableError("permission", "reevd may not read it: chmod g+r, or see its owner")
+    return UnreadableError("io", f"opening failed: {error.strerror}")

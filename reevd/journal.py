@@ -1,0 +1,81 @@
+"""The journal: what no file of the sessions folder says, and finished results, appended and synced.
+
+One line a record: eight hex digits of CRC-32, a space, a JSON object. The database can be rebuilt from it
+and the folder alone. Records are whole or absent: a torn end is cut off when the journal is next opened.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import orjson
+
+
+class Journal:
+    """Append-only. `size` is the offset behind the last whole record. Raises OSError as the disk does."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.unreadable = 0
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self.size = self._whole_end()
+        os.ftruncate(self._descriptor, self.size)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+    def append(self, records: Iterable[dict[str, Any]]) -> int:
+        """Writes and syncs the records. Returns the new size. On OSError none of them counts."""
+        lines = b"".join(map(_line, records))
+        if not lines:
+            return self.size
+        # A failed append may have left a torn line that could not be cut off then.
+        os.ftruncate(self._descriptor, self.size)
+        try:
+            written = 0
+            while written < len(lines):
+                written += os.write(self._descriptor, lines[written:])
+            os.fdatasync(self._descriptor)
+        except OSError:
+            os.ftruncate(self._descriptor, self.size)
+            raise
+        self.size += len(lines)
+        return self.size
+
+    def replay(self, offset: int) -> Iterator[dict[str, Any]]:
+        """The records from `offset` on. A line that is damaged is passed over and counted in `unreadable`."""
+        with open(self.path, "rb") as file:
+            file.seek(offset)
+            for line in file:
+                record = _record(line)
+                if record is None:
+                    self.unreadable += 1
+                else:
+                    yield record
+
+    def _whole_end(self) -> int:
+        """Behind the last newline; a torn append has none, since it is the last byte of each record."""
+        end = os.fstat(self._descriptor).st_size
+        while end:
+            begin = max(0, end - 65536)
+            newline = os.pread(self._descriptor, end - begin, begin).rfind(b"\n")
+            if newline >= 0:
+                return begin + newline + 1
+            end = begin
+        return 0
+
+
+def _line(record: dict[str, Any]) -> bytes:
+    text = orjson.dumps(record)
+    return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    text = line[9:-1]
+    if len(line) < 11 or line[:8] != b"%08x" % zlib.crc32(text):
+        return None
+    record = orjson.loads(text)
+    return record if isinstance(record, dict) else None

@@ -1,0 +1,185 @@
+"""Reads the two files of an execution, and of these only what changed since the last look."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import NamedTuple
+
+from reevd.derive import Lock
+from reevd.errors import UnreadableError
+from reevd.files import Fingerprint, Folder, OpenFile
+from reevd.lock import held
+from reevd.model import Problem
+from reevd.names import files_of
+from reevd.otel_file import Telemetry
+from reevd.session_file import Session, parse_session
+from reevd.store import FileRow
+from reevd.tail import Tail
+
+REMEMBERED = 512
+
+
+class Bounds(NamedTuple):
+    """What is read of a file at most, and how long after its last change a reading counts."""
+
+    settle_ns: int = 2_000_000_000
+    session_bytes: int = 16 << 20
+    otel_bytes: int = 256 << 20
+    budget: int = 8 << 20
+
+
+class Part(NamedTuple):
+    """One file as it was found; `fingerprint` is None where there is none, or none that may be opened.
+
+    again   nanoseconds until a reading of it counts; 0: there is more to read now; None: this one counted
+    """
+
+    name: str
+    old: FileRow | None
+    fingerprint: Fingerprint | None = None
+    again: int | None = None
+    problem: Problem | None = None
+
+    @property
+    def row(self) -> FileRow | None:
+        """What to store of the file; None where that stands already."""
+        if self.fingerprint is None:
+            return None
+        mark = self.fingerprint.mark(self.name) if self.again is None and self.problem is None else None
+        row = FileRow(self.name, self.fingerprint, mark)
+        return None if row == self.old else row
+
+    @property
+    def vanished(self) -> bool:
+        return self.fingerprint is None and self.old is not None
+
+
+class Reading(NamedTuple):
+    """What both files say. `session` is text where the file cannot be read (why), None where there is none.
+
+    torn_since  since when (microseconds) each reading of the session file fell into a write; 0: this one did not
+    """
+
+    session: Session | str | None
+    telemetry: Telemetry | None
+    session_part: Part
+    otel_part: Part
+    lock: Lock
+    torn_since: int
+
+
+class _Memory:
+    """What spares reading a file again while its run lives. Losing it costs time, never truth."""
+
+    def __init__(self) -> None:
+        self.session: Session | str | None = None
+        self.session_at: Fingerprint | None = None
+        self.torn_since = 0
+        self.tail = Tail()
+        self._since: dict[str, tuple[Fingerprint, int]] = {}
+
+    def wait(self, name: str, found: Fingerprint, now: int, began_ns: int, settle_ns: int) -> int | None:
+        """Nanoseconds until a reading counts: by the file's stamp, or by how long we saw it as it is.
+
+        The latter is for stamps in the future, which a clock that was set back leaves behind.
+        """
+        seen, since = self._since.get(name, (None, now))
+        if seen != found:
+            self._since[name] = found, now
+        elif (now - since) * 1000 >= settle_ns:
+            return None
+        return found.wait(began_ns, settle_ns)
+
+
+class Reader:
+    """`stored` answers what the database knows of a file. TransientError passes through: try again."""
+
+    def __init__(self, folder: Folder, stored: Callable[[str], FileRow | None], bounds: Bounds) -> None:
+        self.folder, self.stored, self.bounds = folder, stored, bounds
+        self._memory: OrderedDict[str, _Memory] = OrderedDict()
+
+    def forget(self, execution_id: str) -> None:
+        """The next look reads everything: what this one found was not stored."""
+        self._memory.pop(execution_id, None)
+
+    def read(self, execution_id: str, now: int, began_ns: int, *, ended: bool) -> Reading:
+        """`ended`: the execution has ended in the database already, so that no more telemetry is expected."""
+        memory = self._memory.pop(execution_id, None) or _Memory()
+        self._memory[execution_id] = memory
+        if len(self._memory) > REMEMBERED:
+            self._memory.popitem(last=False)
+        session_name, *otel_names = files_of(execution_id)
+        file, otel = self._open_otel(execution_id, otel_names)
+        try:
+            # The lock is asked before the session file is read: a runner leaves its result, then its lock.
+            lock = _lock(file)
+            session = self._read_session(memory, execution_id, session_name, now, began_ns)
+            torn = isinstance(memory.session, str) and session.again is not None
+            memory.torn_since = (memory.torn_since or now) if torn else 0
+            if file is None:
+                memory.tail.reset()
+            else:
+                ended = ended or (isinstance(memory.session, Session) and memory.session.ended)
+                again = memory.wait(otel.name, file.fingerprint, now, began_ns, self.bounds.settle_ns)
+                otel = self._follow(memory.tail, otel._replace(again=again), file, ended=ended)
+        finally:
+            if file is not None:
+                file.close()
+        telemetry = memory.tail.telemetry if otel.fingerprint else None
+        return Reading(memory.session, telemetry, session, otel, lock, memory.torn_since)
+
+    def _read_session(self, memory: _Memory, execution_id: str, name: str, now: int, began_ns: int) -> Part:
+        old = self.stored(name)
+        try:
+            file = self.folder.open(name)
+        except UnreadableError as error:
+            # Not the content but the file itself is refused: no waiting will mend it.
+            memory.session, memory.session_at = error.message, None
+            return Part(name, old, problem=Problem(name, execution_id, error.kind, error.message))
+        if file is None:
+            memory.session = memory.session_at = None
+            return Part(name, old)
+        with file:
+            found = file.fingerprint
+            again = memory.wait(name, found, now, began_ns, self.bounds.settle_ns)
+            if memory.session_at == found and old is not None and old.mark is not None:
+                return Part(name, old, found)
+            memory.session_at, problem = found, None
+            try:
+                file.check_size(self.bounds.session_bytes)
+                memory.session = parse_session(file.read(0, self.bounds.session_bytes))
+            except UnreadableError as error:
+                memory.session = error.message
+                if again is None:
+                    problem = Problem(name, execution_id, error.kind, error.message)
+            return Part(name, old, found, again, problem)
+
+    def _open_otel(self, execution_id: str, names: list[str]) -> tuple[OpenFile | None, Part]:
+        for name in names:
+            try:
+                if file := self.folder.open(name):
+                    return file, Part(name, self.stored(name), file.fingerprint)
+            except UnreadableError as error:
+                problem = Problem(name, execution_id, error.kind, error.message)
+                return None, Part(name, self.stored(name), problem=problem)
+        old = next((row for row in map(self.stored, names) if row), None)
+        return None, Part(old.name if old else names[0], old)
+
+    def _follow(self, tail: Tail, part: Part, file: OpenFile, *, ended: bool) -> Part:
+        try:
+            file.check_size(self.bounds.otel_bytes)
+            if tail.follow(file, self.bounds.budget, last=ended and part.again is None):
+                return part._replace(again=0)
+        except UnreadableError as error:
+            return part._replace(problem=Problem(part.name, None, error.kind, error.message))
+        return part
+
+
+def _lock(file: OpenFile | None) -> Lock:
+    if file is None:
+        return "unknown"
+    try:
+        return "held" if held(file.descriptor) else "free"
+    except OSError:  # this file system has no such locks: the deadline still stands
+        return "unknown"

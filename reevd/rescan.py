@@ -1,0 +1,67 @@
+"""A full scan of the folder, in slices: every file that is not known to be clean is news.
+
+Start-up, an overflow, a replaced folder and the timer are all answered by this one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from reevd.files import Folder
+from reevd.model import Problem
+from reevd.names import classify
+from reevd.store import Store
+
+SLICE = 2_000
+
+
+class Rescan:
+    """`step` until it returns False; what it found stands in `found` (to be taken) and, at its end, the rest."""
+
+    def __init__(self, folder: Folder, store: Store, started_at: int) -> None:
+        self.started_at = started_at
+        self.scanned = 0
+        self.found: list[str] = []
+        self.odd: dict[str, Problem] = {}
+        self._store = store
+        self._unseen = store.marks()
+        self._known = len(self._unseen)
+        self._entries = folder.scan()
+
+    def step(self) -> bool:
+        """Looks at the next entries. False once all was seen and the names that are gone are in `found` too."""
+        unseen = self._unseen
+        for count, (name, fingerprint) in enumerate(self._entries, 1):
+            self.scanned += 1
+            mark = fingerprint.mark(name)
+            if mark in unseen:
+                unseen.discard(mark)
+            else:
+                self._note(os.fsencode(name))
+            if count == SLICE:
+                return True
+        self._finish()
+        return False
+
+    def _note(self, raw: bytes) -> None:
+        name = classify(raw)
+        if name is None:
+            return
+        if name.execution_id is not None:
+            self.found.append(name.execution_id)
+        else:
+            message = "the id in its name must match [A-Za-z0-9][A-Za-z0-9._-]{0,127}: rename the file"
+            self.odd[name.file] = Problem(name.file, None, "name", message)
+
+    def _finish(self) -> None:
+        """Clean files that were not seen are gone or changed; so may be those that were never clean."""
+        missing = self._store.names_of(self._unseen) if self._unseen else []
+        self.found.extend(ids((*missing, *self._store.unsettled(), *self._store.problem_paths())))
+        self._unseen = set()
+
+
+def ids(names: Iterable[str]) -> list[str]:
+    """The executions that these files belong to."""
+    found = (classify(os.fsencode(name)) for name in names)
+    return [name.execution_id for name in found if name and name.execution_id]

@@ -1,0 +1,135 @@
+"""The tables, and how an older database becomes a newer one.
+
+A migration is a function of one version; it runs with its `user_version` in one IMMEDIATE transaction, so
+that a database is of one version or of the next, never between. `fixtures/db/` holds one frozen database of
+every released version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import apsw
+
+from reevd.errors import SchemaError
+from reevd.model import Execution
+
+STATES = """
+CREATE TABLE execution_states (
+    execution_id  TEXT PRIMARY KEY NOT NULL,
+    benchmark_id  TEXT NOT NULL,
+    agent         TEXT NOT NULL,
+    status        TEXT NOT NULL CHECK (status IN ('Queued','Running','Completed','Failed','Stopped','Timeout')),
+    created_at    TEXT NOT NULL,
+    updated_at    TEXT NOT NULL,
+    progress      REAL NOT NULL,
+    error_message TEXT,
+    result_data   TEXT,
+    metadata      TEXT,
+    score         REAL,
+    reason        TEXT NOT NULL,
+    started_at    TEXT,
+    ended_at      TEXT,
+    deadline_at   TEXT,
+    news_at       TEXT NOT NULL,
+    session_file  TEXT,
+    otel_file     TEXT,
+    source_state  TEXT NOT NULL CHECK (source_state IN ('present','changed','gone')),
+    tool_calls    INTEGER NOT NULL,
+    locked        INTEGER NOT NULL,
+    warnings      TEXT NOT NULL,
+    history       TEXT NOT NULL,
+    -- No execution is stuck: what has not ended has a moment at which it will be judged.
+    CHECK ((deadline_at IS NULL) = (status NOT IN ('Queued','Running')))
+);
+CREATE INDEX execution_states_created ON execution_states (created_at, status);
+CREATE INDEX execution_states_benchmark ON execution_states (benchmark_id, created_at);
+CREATE INDEX execution_states_deadline ON execution_states (deadline_at) WHERE deadline_at IS NOT NULL;
+"""
+
+CHILDREN = """
+CREATE TABLE tool_calls (
+    execution_id  TEXT NOT NULL,
+    seq           INTEGER NOT NULL,
+    tool_name     TEXT NOT NULL,
+    started_at    TEXT,
+    duration_ms   REAL,
+    params        TEXT,
+    result        TEXT,
+    status        TEXT NOT NULL,
+    error_message TEXT,
+    PRIMARY KEY (execution_id, seq)
+) WITHOUT ROWID;
+CREATE TABLE decisions (
+    execution_id  TEXT NOT NULL,
+    kind          TEXT NOT NULL,
+    at            INTEGER NOT NULL,
+    reason        TEXT NOT NULL,
+    benchmark_id  TEXT NOT NULL,
+    agent         TEXT NOT NULL,
+    PRIMARY KEY (execution_id, kind)
+) WITHOUT ROWID;
+"""
+
+FILES = """
+-- What was read and how: `mark` is set once a read counts, and is NULL while the file must be read again.
+CREATE TABLE files (
+    name          TEXT PRIMARY KEY NOT NULL,
+    dev           INTEGER NOT NULL,
+    ino           INTEGER NOT NULL,
+    size          INTEGER NOT NULL,
+    mtime_ns      INTEGER NOT NULL,
+    ctime_ns      INTEGER NOT NULL,
+    mark          INTEGER
+) WITHOUT ROWID;
+CREATE TABLE problems (
+    path          TEXT PRIMARY KEY NOT NULL,
+    execution_id  TEXT,
+    kind          TEXT NOT NULL,
+    message       TEXT NOT NULL,
+    since         TEXT NOT NULL,
+    attempts      INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE benchmarks (
+    id            TEXT PRIMARY KEY NOT NULL,
+    path          TEXT NOT NULL,
+    description   TEXT NOT NULL,
+    tags          TEXT NOT NULL,
+    prompt        TEXT NOT NULL,
+    yml_content   TEXT NOT NULL
+);
+CREATE TABLE meta (key TEXT PRIMARY KEY NOT NULL, value NOT NULL) WITHOUT ROWID;
+"""
+
+
+def create(db: apsw.Connection) -> None:
+    """Version 1: the tables of the first release."""
+    for script in (STATES, CHILDREN, FILES):
+        db.execute(script)
+
+
+MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (create,)
+VERSION = len(MIGRATIONS)
+COLUMNS = Execution._fields
+
+
+def migrate(db: apsw.Connection, path: str) -> None:
+    """Brings the database to VERSION. Raises SchemaError where it is newer than that."""
+    found = db.pragma("user_version")
+    if found > VERSION:
+        raise SchemaError(
+            "opening the database",
+            path,
+            f"its schema is version {found}, and this reevd knows versions up to {VERSION}",
+            "run the newer reevd again, or move the file aside: it is rebuilt from the files and the journal",
+        )
+    for version in range(found, VERSION):
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            MIGRATIONS[version](db)
+            db.execute(f"PRAGMA user_version = {version + 1}")
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise

@@ -1,0 +1,188 @@
+"""Session file: bytes to evidence. Pure.
+
+Writers exist in several languages and versions, so every field may be missing, and a field of the wrong
+type costs a warning, not the file. Only a document that is no JSON object is unreadable.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import orjson
+
+from reevd.errors import UnreadableError
+from reevd.model import ToolCall
+from reevd.times import rfc3339, to_micros
+
+# Each JSON value costs memory many times its text: 16 MiB of `{}` would take more than half a GiB.
+MAX_VALUES = 2_000_000
+
+
+class Result(NamedTuple):
+    """What a finished run says of itself. `error_kind` is our runner's word for how it ended, or None."""
+
+    success: bool
+    score: float | None
+    error_kind: str | None
+    error_message: str | None
+    result_data: str
+
+
+class Session(NamedTuple):
+    """The evidence of one session file. `ended` is true where the writer closed it, with a result or without."""
+
+    named_id: str | None
+    benchmark_id: str
+    agent: str
+    started_at: int | None
+    ended_at: int | None
+    ended: bool
+    result: Result | None
+    tool_calls: tuple[ToolCall, ...]
+    metadata: str | None
+    steps_total: int
+    locked: bool
+    warnings: tuple[str, ...]
+
+
+def dumps(value: object) -> str:
+    return orjson.dumps(value).decode()
+
+
+def load_object(raw: bytes) -> dict[str, Any]:
+    """The JSON object in `raw`. Raises UnreadableError with kind `empty`, `json`, `shape` or `size`."""
+    text = raw.removeprefix(b"\xef\xbb\xbf")
+    if not text.strip(b" \t\r\n\0"):
+        raise UnreadableError("empty", "it holds no JSON, only white space" if raw else "it is empty")
+    if text.count(b",") + text.count(b"[") + text.count(b"{") > MAX_VALUES:
+        raise UnreadableError("size", f"it holds more than {MAX_VALUES:,} JSON values")
+    try:
+        document = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise UnreadableError("json", f"it is no JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise UnreadableError("shape", f"it holds a JSON {type(document).__name__}, not an object")
+    return document
+
+
+def benchmark_name(value: object) -> str:
+    """`benchmarks/001-sol-transfer.yml` becomes `001-sol-transfer`; what is no text becomes the empty string."""
+    if not isinstance(value, str):
+        return ""
+    name = value.strip().replace("\\", "/").rsplit("/", 1)[-1]
+    for ending in (".yml", ".yaml"):
+        name = name.removesuffix(ending)
+    return name
+
+
+def parse_session(raw: bytes) -> Session:
+    """Raises UnreadableError where `raw` is no JSON object."""
+    document = load_object(raw)
+    warnings: list[str] = []
+    final = document.get("final_result")
+    if final is not None and not isinstance(final, dict):
+        warnings.append(f"final_result is a JSON {type(final).__name__}, not an object: ignored")
+        final = None
+    metadata = document.get("metadata")
+    facts = metadata if isinstance(metadata, dict) else {}
+    steps_total = facts.get("steps_total")
+    ended_at = _time(document, "end_time", warnings)
+    return Session(
+        named_id=document["session_id"] if isinstance(document.get("session_id"), str) else None,
+        benchmark_id=benchmark_name(document.get("benchmark_id")),
+        agent=document["agent_type"] if isinstance(document.get("agent_type"), str) else "",
+        started_at=_time(document, "start_time", warnings),
+        ended_at=ended_at,
+        ended=final is not None or ended_at is not None,
+        result=None if final is None else _result(final, warnings),
+        tool_calls=_tool_calls(final or {}, warnings),
+        metadata=None if metadata is None else dumps(metadata),
+        steps_total=steps_total if isinstance(steps_total, int) and not isinstance(steps_total, bool) else 0,
+        locked=facts.get("liveness") == "ofd-lock",
+        warnings=tuple(warnings),
+    )
+
+
+def _time(document: dict[str, Any], field: str, warnings: list[str]) -> int | None:
+    value = document.get(field)
+    micros = to_micros(value)
+    if micros is None and value is not None:
+        warnings.append(f"{field} is no time: ignored")
+    return micros
+
+
+def _result(final: dict[str, Any], warnings: list[str]) -> Result:
+    success = final.get("success")
+    if not isinstance(success, bool):
+        success = final.get("status") == "Succeeded"
+        warnings.append(f"final_result.success is missing or no boolean: taken from its status as {success}")
+    score = final.get("score")
+    if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
+        if score is not None:
+            warnings.append("final_result.score is no number: ignored")
+        score = None
+    elif not 0 <= score <= 1:
+        warnings.append(f"final_result.score is {score}, outside 0 to 1: kept within")
+        score = min(max(score, 0.0), 1.0)
+    error = final.get("error")
+    kind = error.get("kind") if isinstance(error, dict) else None
+    stored_score = None if score is None else float(score)
+    return Result(
+        success=success,
+        score=stored_score,
+        error_kind=kind if isinstance(kind, str) else None,
+        error_message=None if success else _error_message(final, error),
+        result_data=dumps({"success": success, "score": stored_score, "source": "session_file", "final_result": final}),
+    )
+
+
+def _error_message(final: dict[str, Any], error: object) -> str | None:
+    """The first of: the writer's error, the chain's error of the last step that has one."""
+    if isinstance(error, str) and error:
+        return error
+    if isinstance(error, dict) and isinstance(error.get("message"), str):
+        return str(error["message"])
+    data = final.get("data")
+    steps = data.get("steps") if isinstance(data, dict) else None
+    for step in reversed(steps if isinstance(steps, list) else []):
+        observation = step.get("observation") if isinstance(step, dict) else None
+        if isinstance(observation, dict) and isinstance(observation.get("last_transaction_error"), str):
+            return str(observation["last_transaction_error"])
+    return None
+
+
+def _tool_calls(final: dict[str, Any], warnings: list[str]) -> tuple[ToolCall, ...]:
+    data = final.get("data")
+    calls = final.get("tools") or (data.get("tools") if isinstance(data, dict) else None) or []
+    if not isinstance(calls, list):
+        warnings.append("final_result.tools is no array: ignored")
+        return ()
+    known = [_tool_call(call) for call in calls if isinstance(call, dict)]
+    if len(known) < len(calls):
+        warnings.append(f"{len(calls) - len(known)} of {len(calls)} entries of final_result.tools are no objects")
+    return tuple(known)
+
+
+def _tool_call(call: dict[str, Any]) -> ToolCall:
+    started, ended = to_micros(call.get("start_time")), to_micros(call.get("end_time"))
+    status, error = call.get("status"), call.get("error_message")
+    return ToolCall(
+        tool_name=str(call.get("tool_name") or call.get("tool_id") or "unknown"),
+        started_at=None if started is None else rfc3339(started),
+        duration_ms=None if started is None or ended is None else (ended - started) / 1000,
+        params=None if call.get("params") is None else dumps(call["params"]),
+        result=None if call.get("result") is None else dumps(call["result"]),
+        status=call_status(status),
+        error_message=error if isinstance(error, str) else None,
+    )
+
+
+def call_status(status: object) -> str:
+    """A writer's word for the outcome of a call, as one of ours: success, error, timeout or open."""
+    word = status.lower() if isinstance(status, str) else ""
+    if word in ("success", "succeeded", "completed", "ok"):
+        return "success"
+    if word in ("error", "failed", "failure"):
+        return "error"
+    return "timeout" if word in ("timeout", "timed_out") else "open"

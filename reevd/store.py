@@ -1,0 +1,218 @@
+"""The database, seen by its one writer. What is changed together is stored together: one transaction a batch.
+
+Rows of executions are replaced by DELETE and INSERT. An UPDATE of an indexed column once lost an entry of the
+index (in another engine), and a replaced row cannot be half new.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import apsw
+
+from reevd.files import Fingerprint
+from reevd.model import Decision, Execution, Problem, ToolCall
+from reevd.schema import migrate
+
+BUSY_MS = 10_000
+PAGE_CACHE_KIB = 8_192
+
+
+class FileRow(NamedTuple):
+    """What is known of a file. `mark` is None while the file must be read again."""
+
+    name: str
+    fingerprint: Fingerprint
+    mark: int | None
+
+
+class Calls(NamedTuple):
+    """The tool calls of an execution from index `start` on; what stood there is replaced."""
+
+    start: int
+    calls: Sequence[ToolCall]
+
+
+class Change(NamedTuple):
+    """All that one look at an execution changes. None and empty mean: stays as it is.
+
+    `decisions` and `archive` (a row whose result must outlive its file) go to the journal first.
+    """
+
+    execution_id: str
+    execution: Execution | None = None
+    calls: Calls | None = None
+    files: tuple[FileRow, ...] = ()
+    gone: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    solved: tuple[str, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    archive: Execution | None = None
+
+
+def connect(path: str) -> apsw.Connection:
+    """A connection for reading and writing, in WAL mode, with bounded waits."""
+    db = apsw.Connection(path)
+    db.set_busy_timeout(BUSY_MS)
+    db.pragma("journal_mode", "wal")
+    db.pragma("synchronous", "normal")
+    db.pragma("cache_size", -PAGE_CACHE_KIB)
+    return db
+
+
+_INSERT = f"INSERT INTO execution_states VALUES ({','.join('?' * len(Execution._fields))})"  # noqa: S608
+
+
+class Store:
+    """Raises apsw.Error subclasses: FullError and IOError where the disk fails (nothing of the batch is stored)."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.db = connect(path)
+        self.wal_frames = 0
+        self.db.set_wal_hook(self._committed)
+        try:
+            migrate(self.db, path)
+        except BaseException:
+            self.db.close()
+            raise
+
+    def close(self) -> None:
+        self.db.close()
+
+    # -- reading ---------------------------------------------------------------------------------------------
+
+    def rows(self, query: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+        """All rows at once: a cursor left unfinished would keep the log from being checkpointed."""
+        found: list[tuple[Any, ...]] = self.db.execute(query, values).fetchall()
+        return found
+
+    def execution(self, execution_id: str) -> Execution | None:
+        rows = self.rows("SELECT * FROM execution_states WHERE execution_id = ?", (execution_id,))
+        return Execution._make(rows[0]) if rows else None
+
+    def decisions(self, execution_id: str) -> tuple[Decision, ...]:
+        return tuple(map(Decision._make, self.rows("SELECT * FROM decisions WHERE execution_id = ?", (execution_id,))))
+
+    def file(self, name: str) -> FileRow | None:
+        rows = self.rows("SELECT * FROM files WHERE name = ?", (name,))
+        return FileRow(rows[0][0], Fingerprint(*rows[0][1:6]), rows[0][6]) if rows else None
+
+    def marks(self) -> set[int]:
+        """The marks of all files that need no further look while they are as they were."""
+        return {mark for (mark,) in self.db.execute("SELECT mark FROM files WHERE mark IS NOT NULL")}
+
+    def unsettled(self) -> list[str]:
+        """Names of files that must be read again, however they look."""
+        return [name for (name,) in self.rows("SELECT name FROM files WHERE mark IS NULL")]
+
+    def names_of(self, marks: set[int]) -> list[str]:
+        rows = self.db.execute("SELECT name, mark FROM files WHERE mark IS NOT NULL")
+        return [str(name) for name, mark in rows if mark in marks]
+
+    def due(self, now: str) -> list[str]:
+        """Executions whose deadline has come."""
+        return [i for (i,) in self.rows("SELECT execution_id FROM execution_states WHERE deadline_at <= ?", (now,))]
+
+    def locked(self) -> list[str]:
+        """Running executions whose runner promised to hold a lock."""
+        query = "SELECT execution_id FROM execution_states WHERE deadline_at IS NOT NULL AND locked"
+        return [execution_id for (execution_id,) in self.rows(query)]
+
+    def problem_paths(self) -> list[str]:
+        return [path for (path,) in self.rows("SELECT path FROM problems")]
+
+    def meta(self, key: str) -> int | str | None:
+        rows = self.rows("SELECT value FROM meta WHERE key = ?", (key,))
+        return rows[0][0] if rows else None
+
+    # -- writing ---------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """BEGIN IMMEDIATE: the wait for the writer's place is bounded, and happens before anything is read."""
+        self.db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.db.execute("COMMIT")
+        except BaseException:
+            if self.db.in_transaction:
+                self.db.execute("ROLLBACK")
+            raise
+
+    def reconcile(self, changes: Sequence[Change], at: str, journal_size: int) -> None:
+        """Makes the database say what the looks found, in one transaction. `at` is the time of new problems."""
+        executions = [c.execution for c in changes if c.execution is not None]
+        with self.transaction():
+            self._replace_executions(executions)
+            for change in changes:
+                if change.calls is not None:
+                    self._replace_calls(change.execution_id, change.calls)
+            self._replace_files(changes)
+            self._replace_problems(changes, at)
+            decisions = [d for c in changes for d in c.decisions]
+            if decisions:
+                self.db.executemany("INSERT OR REPLACE INTO decisions VALUES (?,?,?,?,?,?)", decisions)
+            if decisions or any(c.archive for c in changes):
+                self.set_meta("journal_size", journal_size)
+
+    def _replace_executions(self, rows: Sequence[Execution]) -> None:
+        self.db.executemany("DELETE FROM execution_states WHERE execution_id = ?", [(r.execution_id,) for r in rows])
+        self.db.executemany(_INSERT, rows)
+
+    def _replace_calls(self, execution_id: str, calls: Calls) -> None:
+        key = (execution_id, calls.start)
+        self.db.execute("DELETE FROM tool_calls WHERE execution_id = ? AND seq >= ?", key)
+        rows = [(execution_id, seq, *call) for seq, call in enumerate(calls.calls, calls.start)]
+        self.db.executemany("INSERT INTO tool_calls VALUES (?,?,?,?,?,?,?,?,?)", rows)
+
+    def _replace_files(self, changes: Sequence[Change]) -> None:
+        gone = [(name,) for c in changes for name in c.gone]
+        if gone:
+            self.db.executemany("DELETE FROM files WHERE name = ?", gone)
+        rows = [(f.name, *f.fingerprint, f.mark) for c in changes for f in c.files]
+        self.db.executemany("INSERT OR REPLACE INTO files VALUES (?,?,?,?,?,?,?)", rows)
+
+    def _replace_problems(self, changes: Sequence[Change], at: str) -> None:
+        solved = [(path,) for c in changes for path in c.solved]
+        if solved:
+            self.db.executemany("DELETE FROM problems WHERE path = ?", solved)
+        for problem in (p for c in changes for p in c.problems):
+            old = self.db.execute("SELECT since, attempts FROM problems WHERE path = ?", (problem.path,)).fetchone()
+            since, attempts = old or (at, 0)
+            row = (*problem, since, attempts + 1)
+            self.db.execute("INSERT OR REPLACE INTO problems VALUES (?,?,?,?,?,?)", row)
+
+    def set_meta(self, key: str, value: int | str) -> None:
+        self.db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (key, value))
+
+    def replace_benchmarks(self, rows: Iterable[tuple[str, str, str, str, str, str]], gone: Iterable[str]) -> None:
+        with self.transaction():
+            for row in rows:
+                self.db.execute("DELETE FROM benchmarks WHERE id = ?", (row[0],))
+                self.db.execute("INSERT INTO benchmarks VALUES (?,?,?,?,?,?)", row)
+            self.db.executemany("DELETE FROM benchmarks WHERE id = ?", [(name,) for name in gone])
+
+    def checkpoint(self, *, truncate: bool) -> None:
+        """Moves the log into the database; `truncate` also gives its space back, where no reader needs it."""
+        mode = apsw.SQLITE_CHECKPOINT_TRUNCATE if truncate else apsw.SQLITE_CHECKPOINT_PASSIVE
+        try:
+            log, moved = self.db.wal_checkpoint(mode=mode)
+        except apsw.BusyError:
+            return
+        if log == moved:
+            self.wal_frames = 0
+
+    def _committed(self, _db: apsw.Connection, _name: str, frames: int) -> int:
+        self.wal_frames = frames
+        return apsw.SQLITE_OK
+
+    @property
+    def moved(self) -> bool:
+        """Whether the database file was renamed or removed under us: writes would go on unseen."""
+        answer = ctypes.c_int(0)
+        self.db.file_control("main", apsw.SQLITE_FCNTL_HAS_MOVED, ctypes.addressof(answer))
+        return bool(answer.value)

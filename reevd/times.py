@@ -1,0 +1,43 @@
+"""Conversions between the times that writers use and ours. Pure: the clock is elsewhere."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SECOND = 1_000_000
+LATEST = int((datetime(9999, 12, 31, tzinfo=UTC) - EPOCH).total_seconds()) * SECOND
+
+
+def rfc3339(micros: int) -> str:
+    """`2026-01-31T12:00:00.000000Z`; always 27 characters. Raises OverflowError outside the years 1 to 9999."""
+    text = (EPOCH + timedelta(microseconds=micros)).isoformat()
+    return text[:-6] + ".000000Z" if len(text) == 25 else text[:-6] + "Z"
+
+
+def from_rfc3339(text: str) -> int | None:
+    """Microseconds since 1970, or None where the text is no such time. Without an offset it is taken as UTC."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def to_micros(value: object) -> int | None:
+    """A writer's time, in microseconds since 1970, or None where it is none.
+
+    Takes integers and floats (seconds; milliseconds or microseconds where the size leaves no doubt) and
+    RFC 3339 text.
+    """
+    if isinstance(value, str):
+        micros = from_rfc3339(value)
+    elif isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    else:
+        magnitude = abs(value)
+        unit = SECOND if magnitude < 1e11 else 1_000 if magnitude < 1e14 else 1
+        micros = value * unit if isinstance(value, int) else round(value * unit)
+    return micros if micros is not None and 0 <= micros <= LATEST else None

@@ -1,0 +1,140 @@
+"""A reading against what is stored: what must change. Pure: no I/O, no clock."""
+
+from __future__ import annotations
+
+from reevd import derive as rules
+from reevd.derive import Evidence, Limits, Trace
+from reevd.model import Decision, Execution, Status
+from reevd.otel_file import Telemetry
+from reevd.reader import Part, Reading
+from reevd.session_file import Session
+from reevd.store import Calls, Change
+from reevd.times import from_rfc3339, rfc3339
+
+
+def weigh(
+    execution_id: str,
+    reading: Reading,
+    previous: Execution | None,
+    decisions: tuple[Decision, ...],
+    now: int,
+    *,
+    limits: Limits,
+    settle: int,
+    may_judge: bool,
+) -> Change:
+    """What the reading changes. `settle` in microseconds; `may_judge`: whether a verdict may be spoken yet."""
+    parts = (reading.session_part, reading.otel_part)
+    change = Change(
+        execution_id,
+        files=tuple(part.row for part in parts if part.row),
+        gone=tuple(part.name for part in parts if part.vanished),
+        problems=tuple(part.problem for part in parts if part.problem),
+        solved=tuple(part.name for part in parts if not part.problem),
+    )
+    if _torn(reading, previous, now, settle) or not _known(parts, previous):
+        return change
+    evidence = _evidence(execution_id, reading, previous, decisions, now)
+    verdict = rules.judge(evidence, now, limits) if may_judge else None
+    if verdict is not None:
+        evidence = evidence._replace(decisions=(*decisions, verdict))
+    row = rules.derive(evidence, now, limits)
+    same = previous is not None and row._replace(updated_at=previous.updated_at) == previous
+    return change._replace(
+        execution=None if same else row,
+        calls=_calls(reading),
+        decisions=(verdict,) if verdict else (),
+        archive=row if row.result_data is not None and _final(reading.session_part) else None,
+    )
+
+
+def _torn(reading: Reading, previous: Execution | None, now: int, settle: int) -> bool:
+    """A file caught while it is written changes nothing: the last good reading stands a while longer."""
+    if not reading.torn_since:
+        return False
+    if previous is None:
+        return now - reading.torn_since < settle
+    return previous.deadline_at is None or rfc3339(now) < previous.deadline_at
+
+
+def _known(parts: tuple[Part, ...], previous: Execution | None) -> bool:
+    """Whether there is a run at all: a refused name alone is a problem, not a run."""
+    return previous is not None or any(part.fingerprint for part in parts)
+
+
+def _final(session: Part) -> bool:
+    """Whether the session file came to rest with this look, or went before it did."""
+    settled = session.again is None and session.row is not None and session.row.mark is not None
+    return settled or (session.vanished and session.old is not None and session.old.mark is None)
+
+
+def _evidence(
+    execution_id: str, reading: Reading, previous: Execution | None, decisions: tuple[Decision, ...], now: int
+) -> Evidence:
+    session, otel = reading.session_part, reading.otel_part
+    promised = isinstance(reading.session, Session) and reading.session.locked
+    return Evidence(
+        execution_id=execution_id,
+        session=reading.session,
+        trace=_trace(reading.telemetry) if reading.telemetry else None,
+        session_file=session.name if session.fingerprint else None,
+        otel_file=otel.name if otel.fingerprint else None,
+        news_at=_news(previous, (session, otel), now),
+        seen_at=rules.seen_at(previous, now),
+        decisions=decisions,
+        lock=reading.lock if promised else "unknown",
+        previous=previous,
+        kept=_kept(reading, previous, decisions),
+    )
+
+
+def _news(previous: Execution | None, parts: tuple[Part, ...], now: int) -> int:
+    """When the files last changed: as stamped where they are new to us, else when we saw the change."""
+    news = min((from_rfc3339(previous.news_at) or 0) if previous else 0, now)
+    for part in parts:
+        if part.fingerprint and part.old is None:
+            news = max(news, min(part.fingerprint.ctime_ns // 1000, now))
+        elif part.fingerprint and part.old and part.fingerprint != part.old.fingerprint:
+            news = now
+    return news or now
+
+
+def _kept(reading: Reading, previous: Execution | None, decisions: tuple[Decision, ...]) -> bool:
+    """Whether the stored end stands against what the file says now.
+
+    It does where a reading of it counted, or where nothing readable speaks against it. A first, provisional
+    reading can be a mix of two versions of the file: a later readable one corrects it.
+    """
+    if previous is None or not Status(previous.status).terminal:
+        return False
+    if previous.result_data is None and any(decision.kind in rules.VERDICTS for decision in decisions):
+        return False
+    if not isinstance(reading.session, Session) or previous.source_state != "present":
+        return True
+    old = reading.session_part.old
+    return old is not None and old.mark is not None
+
+
+def _trace(telemetry: Telemetry) -> Trace:
+    bad = telemetry.first_bad
+    return Trace(
+        calls=len(telemetry.calls),
+        steps=telemetry.steps,
+        first_at=telemetry.first_at,
+        last_at=telemetry.last_at,
+        named_ids=frozenset(telemetry.named_ids),
+        bad_lines=telemetry.bad_lines,
+        first_bad=f"at byte {bad.offset}: {bad.why}" if bad else "",
+    )
+
+
+def _calls(reading: Reading) -> Calls | None:
+    """Telemetry's calls where it has any, else the session file's."""
+    telemetry = reading.telemetry
+    start = telemetry.take_changed() if telemetry else None
+    if telemetry and telemetry.calls:
+        return None if start is None else Calls(start, telemetry.calls[start:])
+    if isinstance(reading.session, Session) and (reading.session.tool_calls or start is not None):
+        news = reading.session_part.row is not None or start is not None
+        return Calls(0, reading.session.tool_calls) if news else None
+    return None if start is None else Calls(0, ())

@@ -115,6 +115,14 @@ class Folder:
                 except FileNotFoundError:
                     continue
 
+    def has(self, name: bytes) -> bool:
+        """Whether there is an entry of that name, of whatever kind."""
+        try:
+            os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
+        except OSError:
+            return False
+        return True
+
     def open(self, name: str) -> OpenFile | None:
         """The file, or None where there is none.
 

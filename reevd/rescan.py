@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from reevd.files import Folder
 from reevd.model import Problem
-from reevd.names import classify
+from reevd.names import EXECUTION_ID, classify, printable
 from reevd.store import Store
 
 SLICE = 2_000
@@ -51,14 +51,19 @@ class Rescan:
         if name.execution_id is not None:
             self.found.append(name.execution_id)
         else:
-            message = "the id in its name must match [A-Za-z0-9][A-Za-z0-9._-]{0,127}: rename the file"
-            self.odd[name.file] = Problem(name.file, None, "name", message)
+            self.odd[name.file] = odd_name(raw)
 
     def _finish(self) -> None:
         """Clean files that were not seen are gone or changed; so may be those that were never clean."""
         missing = self._store.names_of(self._unseen) if self._unseen else []
         self.found.extend(ids((*missing, *self._store.unsettled(), *self._store.problem_paths())))
         self._unseen = set()
+
+
+def odd_name(raw: bytes) -> Problem:
+    """The problem of a file whose name looks like one of ours and holds no valid id."""
+    message = f"the id in its name must match {EXECUTION_ID.pattern}: rename the file"
+    return Problem(printable(raw), None, "name", message)
 
 
 def ids(names: Iterable[str]) -> list[str]:

@@ -1,9 +1,12 @@
-"""Records of the journal, and how they come back into a database that does not have them."""
+"""Opening the database whatever state it is in: damaged ones are moved aside and made anew from the journal."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 from typing import Any
 
+import apsw
 import structlog
 
 from reevd.journal import Journal
@@ -16,11 +19,32 @@ BATCH = 1_000
 log = structlog.get_logger("reevd.restore")
 
 
+def open_store(path: str, now: int) -> Store:
+    """The store at `path`; a damaged one is moved aside. Raises SchemaError where it is newer than this reevd."""
+    try:
+        return Store(path)
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        log.error("database is damaged", database=path, error=str(error))
+        move_aside(path, now)
+        return Store(path)
+
+
+def move_aside(path: str, now: int) -> None:
+    """Renames the database and its log: evidence for whoever looks for the cause, never overwritten."""
+    label = rfc3339(now).replace(":", "")
+    for ending in ("", "-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(path + ending, f"{path}.damaged-{label}{ending}")
+    log.warning("database moved aside", to=f"{path}.damaged-{label}")
+
+
 def decision(made: Decision) -> dict[str, Any]:
+    """The journal's record of a decision."""
     return {"decision": made._asdict()}
 
 
 def result(row: Execution) -> dict[str, Any]:
+    """The journal's record of a finished execution."""
     return {"result": row._asdict()}
 
 
@@ -38,12 +62,10 @@ def replay(store: Store, journal: Journal, now: int) -> int:
         change = _change(record, batch, store)
         batch[change.execution_id] = change
         if len(batch) >= BATCH:
-            store.reconcile(list(batch.values()), rfc3339(now), journal.size)
+            store.reconcile(list(batch.values()), rfc3339(now))
             batch.clear()
     if count:
         store.reconcile(list(batch.values()), rfc3339(now), journal.size)
-        with store.transaction():
-            store.set_meta("journal_size", journal.size)
         log.info("journal replayed", records=count, unreadable=journal.unreadable)
     return count
 

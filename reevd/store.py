@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import apsw
 
+from reevd.catalog import Benchmark
 from reevd.files import Fingerprint
 from reevd.model import Decision, Execution, Problem, ToolCall
 from reevd.schema import migrate
@@ -143,8 +144,11 @@ class Store:
                 self.db.execute("ROLLBACK")
             raise
 
-    def reconcile(self, changes: Sequence[Change], at: str, journal_size: int) -> None:
-        """Makes the database say what the looks found, in one transaction. `at` is the time of new problems."""
+    def reconcile(self, changes: Sequence[Change], at: str, journal_size: int | None = None) -> None:
+        """Makes the database say what the looks found, in one transaction.
+
+        at: the time of new problems. journal_size: up to where the database now knows the journal.
+        """
         executions = [c.execution for c in changes if c.execution is not None]
         with self.transaction():
             self._replace_executions(executions)
@@ -156,7 +160,7 @@ class Store:
             decisions = [d for c in changes for d in c.decisions]
             if decisions:
                 self.db.executemany("INSERT OR REPLACE INTO decisions VALUES (?,?,?,?,?,?)", decisions)
-            if decisions or any(c.archive for c in changes):
+            if journal_size is not None and (decisions or any(c.archive for c in changes)):
                 self.set_meta("journal_size", journal_size)
 
     def _replace_executions(self, rows: Sequence[Execution]) -> None:
@@ -189,12 +193,14 @@ class Store:
     def set_meta(self, key: str, value: int | str) -> None:
         self.db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (key, value))
 
-    def replace_benchmarks(self, rows: Iterable[tuple[str, str, str, str, str, str]], gone: Iterable[str]) -> None:
+    def benchmarks(self) -> dict[str, Benchmark]:
+        return {row[0]: Benchmark._make(row) for row in self.rows("SELECT * FROM benchmarks")}
+
+    def replace_benchmarks(self, rows: Iterable[Benchmark], gone: Iterable[str]) -> None:
+        rows = list(rows)
         with self.transaction():
-            for row in rows:
-                self.db.execute("DELETE FROM benchmarks WHERE id = ?", (row[0],))
-                self.db.execute("INSERT INTO benchmarks VALUES (?,?,?,?,?,?)", row)
-            self.db.executemany("DELETE FROM benchmarks WHERE id = ?", [(name,) for name in gone])
+            self.db.executemany("DELETE FROM benchmarks WHERE id = ?", [(i,) for i in (*gone, *(b.id for b in rows))])
+            self.db.executemany("INSERT INTO benchmarks VALUES (?,?,?,?,?,?)", rows)
 
     def checkpoint(self, *, truncate: bool) -> None:
         """Moves the log into the database; `truncate` also gives its space back, where no reader needs it."""

@@ -32,7 +32,7 @@ def weigh(
         problems=tuple(part.problem for part in parts if part.problem),
         solved=tuple(part.name for part in parts if not part.problem),
     )
-    if _torn(reading, previous, now, settle) or not _known(parts, previous):
+    if _torn(reading, previous, now, settle) or not _known(parts, previous, decisions):
         return change
     evidence = _evidence(execution_id, reading, previous, decisions, now)
     verdict = rules.judge(evidence, now, limits) if may_judge else None
@@ -57,9 +57,9 @@ def _torn(reading: Reading, previous: Execution | None, now: int, settle: int) -
     return previous.deadline_at is None or rfc3339(now) < previous.deadline_at
 
 
-def _known(parts: tuple[Part, ...], previous: Execution | None) -> bool:
+def _known(parts: tuple[Part, ...], previous: Execution | None, decisions: tuple[Decision, ...]) -> bool:
     """Whether there is a run at all: a refused name alone is a problem, not a run."""
-    return previous is not None or any(part.fingerprint for part in parts)
+    return previous is not None or bool(decisions) or any(part.fingerprint for part in parts)
 
 
 def _final(session: Part) -> bool:

@@ -1,0 +1,163 @@
+"""Settings: a flag beats the environment beats the file beats what systemd gave beats the default."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import yaml
+
+from reevd import __version__
+from reevd.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting, under one name everywhere: `--sessions-dir`, REEVD_SESSIONS_DIR, `sessions_dir`.
+
+    systemd: the variable in which systemd hands over a folder, and what stands in it
+    """
+
+    name: str
+    default: Any
+    help: str
+    choices: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    systemd: tuple[str, str] | None = None
+    least: float = 0.0
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        return (f"REEVD_{self.name.upper()}", *self.env)
+
+
+OPTIONS = (
+    Option(
+        "sessions_dir",
+        "logs/sessions",
+        "folder in which runners leave their files",
+        env=("REEV_SESSIONS_DIR",),
+        systemd=("LOGS_DIRECTORY", "sessions"),
+    ),
+    Option("benchmarks_dir", "benchmarks", "folder of the benchmark cases (YAML)"),
+    Option(
+        "database",
+        "logs/state/reevd.sqlite3",
+        "SQLite database; its journal and lock stand beside it",
+        systemd=("STATE_DIRECTORY", "reevd.sqlite3"),
+    ),
+    Option(
+        "socket",
+        "logs/state/reevd.sock",
+        "Unix socket to answer on; a socket from systemd beats it",
+        systemd=("RUNTIME_DIRECTORY", "reevd.sock"),
+    ),
+    Option("log_format", "auto", "json, console, or auto: console on a terminal", choices=("auto", "json", "console")),
+    Option(
+        "settle_seconds",
+        2.0,
+        "a file counts as read this long after its last change; before, provisionally",
+        least=0.05,
+    ),
+    Option("silence_seconds", 300.0, "an execution without news for so long ends in Timeout", least=1.0),
+    Option("total_seconds", 3600.0, "an execution without a result ends in Timeout after so long in all", least=1.0),
+    Option("rescan_seconds", 30.0, "pause between full scans of the folder, where events arrive", least=0.1),
+    Option("poll_seconds", 1.0, "pause between full scans where inotify cannot be had", least=0.1),
+    Option("admin_group", "", "group whose members may sync, run and stop, besides root and the daemon's own user"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    sessions_dir: str
+    benchmarks_dir: str
+    database: str
+    socket: str
+    log_format: str
+    settle_seconds: float
+    silence_seconds: float
+    total_seconds: float
+    rescan_seconds: float
+    poll_seconds: float
+    admin_group: str
+    once: bool = False
+
+
+def load(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
+    """Raises ConfigError where a value cannot be used; exits as argparse does for a flag that is none."""
+    flags = _parser().parse_args(arguments)
+    path = flags.config or environ.get("REEVD_CONFIG")
+    file = _read(path) if path else {}
+    values = {option.name: _value(option, getattr(flags, option.name), environ, file, path or "") for option in OPTIONS}
+    return Settings(**values, once=flags.once)
+
+
+def _value(option: Option, flag: str | None, environ: Mapping[str, str], file: Mapping[str, Any], path: str) -> Any:
+    if flag is not None:
+        return _check(option, flag, f"--{option.name.replace('_', '-')}")
+    for variable in option.variables:
+        if variable in environ:
+            return _check(option, environ[variable], variable)
+    if option.name in file:
+        return _check(option, file[option.name], f"{path}: {option.name}")
+    if option.systemd and environ.get(option.systemd[0]):
+        return os.path.join(environ[option.systemd[0]].split(":")[0], option.systemd[1])
+    return option.default
+
+
+def _check(option: Option, value: Any, where: str) -> Any:
+    if isinstance(option.default, float):
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise ConfigError("reading", where, f"{value!r} is no number", f"default: {option.default:g}") from None
+        if not option.least <= number < 1e9:
+            raise ConfigError("reading", where, f"{number:g} is out of range", f"at least {option.least:g} seconds")
+        return number
+    if not isinstance(value, str) or (not value and option.default):
+        raise ConfigError("reading", where, f"{value!r} is no text", f"default: {option.default}")
+    if option.choices and value not in option.choices:
+        raise ConfigError("reading", where, f"{value!r} is unknown", f"one of: {', '.join(option.choices)}")
+    return value
+
+
+def _read(path: str) -> dict[str, Any]:
+    try:
+        with open(path, "rb") as file:
+            document = yaml.safe_load(file)
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError("reading the settings in", path, error, "see systemd/reevd.yaml for an example") from error
+    document = {} if document is None else document
+    if not isinstance(document, dict):
+        raise ConfigError("reading the settings in", path, "it holds no keys", "see systemd/reevd.yaml for an example")
+    known = [option.name for option in OPTIONS]
+    for key in document:
+        if key not in known:
+            raise ConfigError("reading the settings in", path, f"unknown key {key!r}", f"known: {', '.join(known)}")
+    return document
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="reevd",
+        description="Keeps SQLite true to the sessions folder and answers over a Unix socket. No flag is needed.",
+        epilog="Each setting is also read from REEVD_<NAME> in the environment and from the file of --config.",
+    )
+    parser.add_argument("--config", metavar="FILE", help="settings in YAML (see systemd/reevd.yaml)")
+    for option in OPTIONS:
+        shown = (
+            f"{option.help} (default: {option.default:g})"
+            if isinstance(option.default, float)
+            else (f"{option.help} (default: {option.default or 'none'})")
+        )
+        flag = f"--{option.name.replace('_', '-')}"
+        parser.add_argument(flag, metavar="|".join(option.choices) or option.name.split("_")[-1].upper(), help=shown)
+    parser.add_argument("--once", action="store_true", help="reconcile everything once, then exit")
+    parser.add_argument("--version", action="version", version=f"reevd {__version__}")
+    return parser
+
+
+assert {o.name for o in OPTIONS} | {"once"} == {f.name for f in fields(Settings)}

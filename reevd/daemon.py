@@ -1,0 +1,157 @@
+"""The daemon as a process: lock, socket, the server as a child, and the loop that keeps the engine going.
+
+Two processes, so that a query never waits for ingestion nor ingestion for queries. This one writes and is
+the parent; the child only reads. When either ends, so does the other.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import select
+import signal
+import subprocess
+import sys
+
+import orjson
+import structlog
+
+from reevd import link, notify
+from reevd.clock import Clock
+from reevd.config import Settings
+from reevd.derive import Limits
+from reevd.desk import Desk, sync_benchmarks
+from reevd.engine import Engine, Pace
+from reevd.errors import ConfigError
+from reevd.listener import listen
+from reevd.lock import hold
+from reevd.reader import Bounds
+
+STOP_SECONDS = 6.0
+LONGEST_SLEEP = 1.0
+
+log = structlog.get_logger("reevd.daemon")
+
+
+def open_engine(settings: Settings) -> Engine:
+    """The engine of these settings; what it needs is made where it is missing."""
+    return Engine(
+        settings.sessions_dir,
+        settings.database,
+        limits=Limits(settings.silence_seconds, settings.total_seconds),
+        bounds=Bounds(settle_ns=int(settings.settle_seconds * 1e9)),
+        pace=Pace(settings.rescan_seconds, settings.poll_seconds),
+    )
+
+
+def run(settings: Settings) -> int:
+    """Runs until SIGTERM or SIGINT, or once with `--once`. Returns the exit status; raises ReevdError."""
+    os.makedirs(os.path.dirname(settings.database) or ".", mode=0o750, exist_ok=True)
+    lock = hold(settings.database + ".lock")
+    try:
+        return _once(settings) if settings.once else _Daemon(settings).run()
+    finally:
+        os.close(lock)
+
+
+def _once(settings: Settings) -> int:
+    engine = open_engine(settings)
+    try:
+        sync_benchmarks(engine, settings.benchmarks_dir)
+        engine.settle()
+    finally:
+        engine.close()
+    return 0
+
+
+class _Daemon:
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stopping = False
+        self._socket = listen(settings.socket)
+        end, server_end = link.pair()
+        self._link = link.EngineEnd(end)
+        self._server = _start_server(settings, self._socket.fileno(), server_end.fileno())
+        server_end.close()
+        self._engine = open_engine(settings)
+        self._engine.changed = lambda ids: self._link.tell({"changed": ids})
+        self._desk = Desk(self._engine, self._link, settings.benchmarks_dir)
+
+    def run(self) -> int:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        log.info(
+            "started",
+            sessions=self._settings.sessions_dir,
+            database=self._settings.database,
+            socket=self._settings.socket,
+            server=self._server.pid,
+        )
+        sync_benchmarks(self._engine, self._settings.benchmarks_dir)
+        try:
+            self._loop()
+        finally:
+            status = self._close()
+        return status
+
+    def _stop(self, _number: int, _frame: object) -> None:
+        self._stopping = True
+        os.eventfd_write(self._engine.wake, 1)
+
+    def _loop(self) -> None:
+        poll = select.poll()
+        poll.register(self._engine.wake, select.POLLIN)
+        poll.register(self._link, select.POLLIN)
+        told, watchdog = False, notify.watchdog_seconds()
+        while not self._stopping and not self._link.closed:
+            pause = self._engine.step()
+            if self._engine.ready and not told:
+                told = True
+                notify.tell(READY="1", STATUS=f"watching {self._settings.sessions_dir}")
+            if watchdog:
+                notify.tell(WATCHDOG="1")
+            for descriptor, _ in poll.poll(min(pause, LONGEST_SLEEP) * 1000):
+                if descriptor == self._engine.wake:
+                    os.eventfd_read(self._engine.wake)
+            self._desk.serve()
+
+    def _close(self) -> int:
+        """Ends the server, then the engine. 1 where the server ended by itself."""
+        asked = self._stopping
+        log.info("stopping" if asked else "the server ended by itself", server=self._server.pid)
+        notify.tell(STOPPING="1")
+        self._link.close()
+        self._server.terminate()
+        try:
+            self._server.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            log.warning("the server did not end in time: killing it", server=self._server.pid)
+            self._server.kill()
+            self._server.wait()
+        self._engine.close()
+        if "LISTEN_PID" not in os.environ:
+            os.unlink(self._settings.socket)
+        self._socket.close()
+        log.info("stopped")
+        return 0 if asked else 1
+
+
+def _start_server(settings: Settings, listen_fd: int, link_fd: int) -> subprocess.Popen[bytes]:
+    arguments = {
+        "listen_fd": listen_fd,
+        "link_fd": link_fd,
+        "database": settings.database,
+        "socket": settings.socket,
+        "log_format": settings.log_format,
+        "admin_gid": _gid(settings.admin_group),
+        "started_at": Clock().now(),
+    }
+    command = [sys.executable, "-m", "reevd.serve", orjson.dumps(arguments).decode()]
+    return subprocess.Popen(command, pass_fds=(listen_fd, link_fd), stdin=subprocess.DEVNULL)
+
+
+def _gid(group: str) -> int | None:
+    try:
+        return grp.getgrnam(group).gr_gid if group else None
+    except KeyError:
+        raise ConfigError("looking up", f"admin_group {group}", "there is no such group", "groupadd it first") from None

@@ -1,0 +1,69 @@
+"""What the server may ask of the engine, answered between two rounds of its work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from reevd import catalog
+from reevd.engine import Engine
+from reevd.link import EngineEnd, Request
+from reevd.times import SECOND
+
+
+class Desk:
+    """Answers what comes over `link`. A sync is answered once the scan that it asked for has been stored."""
+
+    def __init__(self, engine: Engine, link: EngineEnd, benchmarks_dir: str) -> None:
+        self._engine, self._link, self._benchmarks_dir = engine, link, benchmarks_dir
+        self._syncs: list[tuple[Request, dict[str, Any], int, int, int]] = []
+        self._ops: dict[str, Callable[[Request], None]] = {"health": self._health, "sync": self._sync}
+
+    def serve(self) -> None:
+        """Answers what can be answered now."""
+        for request in self._link.receive():
+            op = self._ops.get(request.op)
+            if op is None:
+                self._link.refuse(request, f"the engine knows no {request.op!r}")
+            else:
+                op(request)
+        waiting = []
+        for sync in self._syncs:
+            request, benchmarks, scan, written, began = sync
+            if self._engine.scans < scan or not self._engine.idle:
+                waiting.append(sync)
+                continue
+            health = self._engine.health()
+            sessions = {
+                "scanned": health.scanned,
+                "changed": self._engine.written - written,
+                "problems": self._engine.problems,
+            }
+            took = (self._engine.clock.now() - began) * 1000 / SECOND
+            self._link.answer(request, {"benchmarks": benchmarks, "sessions": sessions, "duration_ms": took})
+        self._syncs = waiting
+
+    def _health(self, request: Request) -> None:
+        self._link.answer(request, self._engine.health()._asdict())
+
+    def _sync(self, request: Request) -> None:
+        began, written = self._engine.clock.now(), self._engine.written
+        benchmarks = sync_benchmarks(self._engine, self._benchmarks_dir)
+        self._syncs.append((request, benchmarks, self._engine.rescan(), written, began))
+
+
+def sync_benchmarks(engine: Engine, folder: str) -> dict[str, Any]:
+    """Makes the table of benchmarks say what the folder holds: {inserted, updated, unchanged, failed}."""
+    found, failures = catalog.read(folder)
+    stored = engine.store.benchmarks()
+    new = [b for b in found if b.id not in stored]
+    changed = [b for b in found if b.id in stored and stored[b.id] != b]
+    kept = {b.id for b in found} | {name for name, b in stored.items() if b.path in {f.path for f in failures}}
+    if new or changed or stored.keys() - kept:
+        engine.store.replace_benchmarks([*new, *changed], stored.keys() - kept)
+    return {
+        "inserted": len(new),
+        "updated": len(changed),
+        "unchanged": len(found) - len(new) - len(changed),
+        "failed": [failure._asdict() for failure in failures],
+    }

@@ -1,0 +1,75 @@
+"""Structured logs on stderr, which never wait for whoever reads stderr."""
+
+from __future__ import annotations
+
+import atexit
+import queue
+import sys
+import threading
+from typing import Any
+
+import structlog
+
+WAITING = 10_000
+
+
+class Outlet:
+    """A stream that drops lines rather than block: a full pipe must not stop the daemon."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._lines: queue.Queue[str | None] = queue.Queue(WAITING)
+        self._dropped = 0
+        self._thread = threading.Thread(target=self._drain, name="log", daemon=True)
+        self._thread.start()
+
+    def write(self, text: str) -> int:
+        try:
+            self._lines.put_nowait(text)
+        except queue.Full:
+            self._dropped += 1
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing: lines leave by themselves."""
+
+    def close(self) -> None:
+        """Waits for the last lines, but not for ever."""
+        try:
+            self._lines.put(None, timeout=0.5)
+        except queue.Full:
+            return
+        self._thread.join(0.5)
+
+    def _drain(self) -> None:
+        while (text := self._lines.get()) is not None:
+            if self._dropped:
+                dropped, self._dropped = self._dropped, 0
+                text = f"{dropped} log lines were dropped: stderr was not read\n{text}"
+            try:
+                with open(self._descriptor, "w", encoding="utf-8", errors="backslashreplace", closefd=False) as stream:
+                    stream.write(text)
+            except OSError:
+                self._dropped += 1
+
+
+def configure(log_format: str) -> None:
+    """`json`, `console` or `auto` (console where stderr is a terminal). Call once a process."""
+    console = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
+    outlet = Outlet(2)
+    atexit.register(outlet.close)
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        if console
+        else structlog.processors.JSONRenderer(ensure_ascii=True)
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.ExceptionRenderer() if not console else structlog.processors.StackInfoRenderer(),
+            renderer,
+        ],
+        logger_factory=structlog.WriteLoggerFactory(file=outlet),  # type: ignore[arg-type]
+        cache_logger_on_first_use=True,
+    )

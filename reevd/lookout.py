@@ -1,0 +1,86 @@
+"""The folder and the watch on it, held together: both anew when the folder was replaced or the watch died."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+import structlog
+
+from reevd.files import Folder
+from reevd.names import classify
+from reevd.watch import Watch
+
+log = structlog.get_logger("reevd.lookout")
+
+
+class News(NamedTuple):
+    """ids: executions whose files may have changed. odd: names without a valid id. lost: look at everything."""
+
+    ids: set[str]
+    odd: list[bytes]
+    lost: bool
+
+
+NO_NEWS = News(set(), [], lost=False)
+
+
+class Lookout:
+    """`folder` is open for as long as this stands. `wake` is an eventfd that events write to.
+
+    reason  why it polls, where inotify cannot be had; None while it watches
+    """
+
+    def __init__(self, path: str, wake: int) -> None:
+        self.path, self._wake = path, wake
+        self._open()
+
+    def _open(self) -> None:
+        os.makedirs(self.path, exist_ok=True)
+        self.folder = Folder(self.path)
+        self._watch: Watch | None = None
+        self.reason: str | None = None
+        try:
+            self._watch = Watch(self.folder.descriptor, self._wake)
+        except OSError as error:
+            self.reason = f"inotify cannot be had ({error}): polling instead; see fs.inotify in sysctl"
+            log.warning("polling", folder=self.path, error=str(error))
+
+    @property
+    def watching(self) -> bool:
+        return self._watch is not None
+
+    def take(self) -> News:
+        """What happened since the last call."""
+        if self._watch is None:
+            return NO_NEWS
+        names, lost = self._watch.take()
+        if not names and not lost:
+            return NO_NEWS
+        news = News(set(), [], lost)
+        for raw in names:
+            name = classify(raw)
+            if name and name.execution_id:
+                news.ids.add(name.execution_id)
+            elif name:
+                news.odd.append(raw)
+        return news
+
+    @property
+    def sound(self) -> bool:
+        """Whether the path still leads to the folder that is open, and its watch can still see."""
+        return self.folder.in_place() and (self._watch is None or self._watch.alive)
+
+    def reopen(self) -> None:
+        """Raises OSError where the folder can be neither found nor made."""
+        log.warning("sessions folder was replaced, or its watch died: opening it anew", folder=self.path)
+        folder, watch = self.folder, self._watch
+        self._open()
+        folder.close()
+        if watch:
+            watch.close()
+
+    def close(self) -> None:
+        if self._watch:
+            self._watch.close()
+        self.folder.close()

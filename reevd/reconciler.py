@@ -1,0 +1,131 @@
+"""Looks at executions and stores what it finds: journal first, then one transaction for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import apsw
+import structlog
+
+from reevd import restore
+from reevd.derive import Limits
+from reevd.files import TransientError
+from reevd.journal import Journal
+from reevd.model import Problem, Status
+from reevd.reader import Reader
+from reevd.store import Change, Store
+from reevd.times import rfc3339
+from reevd.weigh import weigh
+
+RETRY_NS = 500_000_000
+
+log = structlog.get_logger("reevd.reconciler")
+
+
+class StoringError(Exception):
+    """Nothing of the batch was stored; everything in it must be looked at again."""
+
+
+class Outcome(NamedTuple):
+    """written: executions whose row changed. again: execution to nanoseconds until the next look.
+
+    refused: why files could not be opened, where the host is to blame
+    """
+
+    written: list[str]
+    again: dict[str, int]
+    refused: str | None
+
+
+class Reconciler:
+    """Raises StoringError where the disk fails, and apsw.CorruptError where the database is damaged."""
+
+    def __init__(self, store: Store, journal: Journal, limits: Limits) -> None:
+        self._store, self._journal, self._limits = store, journal, limits
+        self._troubled = set(store.problem_paths())
+
+    @property
+    def problems(self) -> frozenset[str]:
+        """The paths of all files that are in trouble."""
+        return frozenset(self._troubled)
+
+    def look(self, reader: Reader, batch: Iterable[str], now: int, stamp: int, *, may_judge: bool) -> Outcome:
+        """Looks at the executions of `batch`. `stamp`: nanoseconds, on the clock that stamps files."""
+        changes: list[Change] = []
+        again: dict[str, int] = {}
+        refused = None
+        for execution_id in batch:
+            try:
+                change, wait = self._examine(reader, execution_id, now, stamp, may_judge=may_judge)
+            except TransientError as error:
+                refused, wait = str(error), RETRY_NS
+            except apsw.Error:
+                raise
+            except Exception as error:  # noqa: BLE001 - one poisoned file must not stop the others
+                changes.append(_poisoned(execution_id, error))
+                wait = None
+                reader.forget(execution_id)
+            else:
+                changes.append(change)
+            if wait is not None:
+                again[execution_id] = wait
+        try:
+            written = self.store(changes, now)
+        except StoringError:
+            for change in changes:
+                reader.forget(change.execution_id)
+            raise
+        return Outcome(written, again, refused)
+
+    def _examine(
+        self, reader: Reader, execution_id: str, now: int, stamp: int, *, may_judge: bool
+    ) -> tuple[Change, int | None]:
+        previous = self._store.execution(execution_id)
+        decisions = self._store.decisions(execution_id)
+        ended = previous is not None and Status(previous.status).terminal
+        reading = reader.read(execution_id, now, stamp, ended=ended)
+        waits = [part.again for part in (reading.session_part, reading.otel_part) if part.again is not None]
+        change = weigh(
+            execution_id,
+            reading,
+            previous,
+            decisions,
+            now,
+            limits=self._limits,
+            settle=reader.bounds.settle_ns // 1000,
+            may_judge=may_judge,
+        )
+        return change, min(waits) if waits else None
+
+    def store(self, changes: Iterable[Change], now: int) -> list[str]:
+        """Stores the changes. Returns the executions whose row changed."""
+        batch = [c._replace(solved=tuple(path for path in c.solved if path in self._troubled)) for c in changes]
+        if not batch:
+            return []
+        records: list[dict[str, Any]] = [restore.decision(d) for c in batch for d in c.decisions]
+        records += [restore.result(c.archive) for c in batch if c.archive]
+        try:
+            size = self._journal.append(records)
+            self._store.reconcile(batch, rfc3339(now), size)
+        except (apsw.CorruptError, apsw.NotADBError):
+            raise
+        except (apsw.Error, OSError) as error:
+            raise StoringError(str(error)) from error
+        for change in batch:
+            self._troubled.difference_update(change.solved)
+            for problem in change.problems:
+                self._tell(problem)
+        return [change.execution.execution_id for change in batch if change.execution]
+
+    def _tell(self, problem: Problem) -> None:
+        if problem.path not in self._troubled:
+            self._troubled.add(problem.path)
+            log.warning("problem", **problem._asdict())
+
+
+def _poisoned(execution_id: str, error: Exception) -> Change:
+    log.exception("look failed", execution_id=execution_id)
+    message = f"reading it failed inside reevd, which is a defect: {type(error).__name__}: {error}"
+    problem = Problem(f"session_{execution_id}.json", execution_id, "internal", message)
+    return Change(execution_id, problems=(problem,))

@@ -6,7 +6,7 @@ import heapq
 from collections import OrderedDict
 
 # One in so many is a second look, however much news there is: a storm must not starve them.
-FAIRNESS = 4
+FAIRNESS = 16
 
 
 class Agenda:

@@ -84,7 +84,7 @@ class Engine:
         self.journal = Journal(database + ".journal")
         self._open_store(database)
         self._lookout = Lookout(folder, self.wake)
-        self._reader = Reader(self._lookout.folder, self.store.file, bounds)
+        self._reader = Reader(self._lookout.folder, bounds)
 
     def _open_store(self, database: str) -> None:
         self.store = restore.open_store(database, self.clock.now())
@@ -242,7 +242,7 @@ class Engine:
         self.store.close()
         restore.move_aside(path, self.clock.now())
         self._open_store(path)
-        self._reader = Reader(self._lookout.folder, self.store.file, self._bounds)
+        self._reader = Reader(self._lookout.folder, self._bounds)
         self._scan, self._scan_wanted, self.ready = None, True, False
 
     def _reopen(self) -> None:
@@ -252,5 +252,5 @@ class Engine:
             self._reasons["folder"] = f"the sessions folder cannot be opened: {error}"
             return
         self._reasons.pop("folder", None)
-        self._reader = Reader(self._lookout.folder, self.store.file, self._bounds)
+        self._reader = Reader(self._lookout.folder, self._bounds)
         self._scan, self._scan_wanted = None, True

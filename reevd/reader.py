@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from reevd.derive import Lock
@@ -76,7 +76,7 @@ class _Memory:
         self.session: Session | str | None = None
         self.session_at: Fingerprint | None = None
         self.torn_since = 0
-        self.tail = Tail()
+        self.tail: Tail | None = None
         self._since: dict[str, tuple[Fingerprint, int]] = {}
 
     def wait(self, name: str, found: Fingerprint, now: int, began_ns: int, settle_ns: int) -> int | None:
@@ -93,44 +93,48 @@ class _Memory:
 
 
 class Reader:
-    """`stored` answers what the database knows of a file. TransientError passes through: try again."""
+    """Reads from one folder. TransientError passes through: try again."""
 
-    def __init__(self, folder: Folder, stored: Callable[[str], FileRow | None], bounds: Bounds) -> None:
-        self.folder, self.stored, self.bounds = folder, stored, bounds
+    def __init__(self, folder: Folder, bounds: Bounds) -> None:
+        self.folder, self.bounds = folder, bounds
         self._memory: OrderedDict[str, _Memory] = OrderedDict()
 
     def forget(self, execution_id: str) -> None:
         """The next look reads everything: what this one found was not stored."""
         self._memory.pop(execution_id, None)
 
-    def read(self, execution_id: str, now: int, began_ns: int, *, ended: bool) -> Reading:
-        """`ended`: the execution has ended in the database already, so that no more telemetry is expected."""
+    def read(
+        self, execution_id: str, stored: Mapping[str, FileRow], now: int, began_ns: int, *, ended: bool
+    ) -> Reading:
+        """`stored`: what the database knows of the files. `ended`: no more telemetry is expected."""
         memory = self._memory.pop(execution_id, None) or _Memory()
         self._memory[execution_id] = memory
         if len(self._memory) > REMEMBERED:
             self._memory.popitem(last=False)
         session_name, *otel_names = files_of(execution_id)
-        file, otel = self._open_otel(execution_id, otel_names)
+        file, otel = self._open_otel(execution_id, otel_names, stored)
         try:
             # The lock is asked before the session file is read: a runner leaves its result, then its lock.
             lock = _lock(file)
-            session = self._read_session(memory, execution_id, session_name, now, began_ns)
+            session = self._read_session(memory, execution_id, stored.get(session_name), session_name, now, began_ns)
             torn = isinstance(memory.session, str) and session.again is not None
             memory.torn_since = (memory.torn_since or now) if torn else 0
             if file is None:
-                memory.tail.reset()
+                memory.tail = None
             else:
                 ended = ended or (isinstance(memory.session, Session) and memory.session.ended)
                 again = memory.wait(otel.name, file.fingerprint, now, began_ns, self.bounds.settle_ns)
+                memory.tail = memory.tail or Tail()
                 otel = self._follow(memory.tail, otel._replace(again=again), file, ended=ended)
         finally:
             if file is not None:
                 file.close()
-        telemetry = memory.tail.telemetry if otel.fingerprint else None
+        telemetry = memory.tail.telemetry if memory.tail and otel.fingerprint else None
         return Reading(memory.session, telemetry, session, otel, lock, memory.torn_since)
 
-    def _read_session(self, memory: _Memory, execution_id: str, name: str, now: int, began_ns: int) -> Part:
-        old = self.stored(name)
+    def _read_session(
+        self, memory: _Memory, execution_id: str, old: FileRow | None, name: str, now: int, began_ns: int
+    ) -> Part:
         try:
             file = self.folder.open(name)
         except UnreadableError as error:
@@ -155,15 +159,17 @@ class Reader:
                     problem = Problem(name, execution_id, error.kind, error.message)
             return Part(name, old, found, again, problem)
 
-    def _open_otel(self, execution_id: str, names: list[str]) -> tuple[OpenFile | None, Part]:
+    def _open_otel(
+        self, execution_id: str, names: list[str], stored: Mapping[str, FileRow]
+    ) -> tuple[OpenFile | None, Part]:
         for name in names:
             try:
                 if file := self.folder.open(name):
-                    return file, Part(name, self.stored(name), file.fingerprint)
+                    return file, Part(name, stored.get(name), file.fingerprint)
             except UnreadableError as error:
                 problem = Problem(name, execution_id, error.kind, error.message)
-                return None, Part(name, self.stored(name), problem=problem)
-        old = next((row for row in map(self.stored, names) if row), None)
+                return None, Part(name, stored.get(name), problem=problem)
+        old = next((row for row in map(stored.get, names) if row), None)
         return None, Part(old.name if old else names[0], old)
 
     def _follow(self, tail: Tail, part: Part, file: OpenFile, *, ended: bool) -> Part:

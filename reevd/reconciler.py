@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import apsw
@@ -14,7 +14,7 @@ from reevd.files import TransientError
 from reevd.journal import Journal
 from reevd.model import Problem, Status
 from reevd.reader import Reader
-from reevd.store import Change, Store
+from reevd.store import Change, Known, Store
 from reevd.times import rfc3339
 from reevd.weigh import weigh
 
@@ -50,14 +50,15 @@ class Reconciler:
         """The paths of all files that are in trouble."""
         return frozenset(self._troubled)
 
-    def look(self, reader: Reader, batch: Iterable[str], now: int, stamp: int, *, may_judge: bool) -> Outcome:
+    def look(self, reader: Reader, batch: Sequence[str], now: int, stamp: int, *, may_judge: bool) -> Outcome:
         """Looks at the executions of `batch`. `stamp`: nanoseconds, on the clock that stamps files."""
         changes: list[Change] = []
         again: dict[str, int] = {}
         refused = None
+        known = self._store.known(batch)
         for execution_id in batch:
             try:
-                change, wait = self._examine(reader, execution_id, now, stamp, may_judge=may_judge)
+                change, wait = self._examine(reader, known, execution_id, now, stamp, may_judge=may_judge)
             except TransientError as error:
                 refused, wait = str(error), RETRY_NS
             except apsw.Error:
@@ -79,18 +80,17 @@ class Reconciler:
         return Outcome(written, again, refused)
 
     def _examine(
-        self, reader: Reader, execution_id: str, now: int, stamp: int, *, may_judge: bool
+        self, reader: Reader, known: Known, execution_id: str, now: int, stamp: int, *, may_judge: bool
     ) -> tuple[Change, int | None]:
-        previous = self._store.execution(execution_id)
-        decisions = self._store.decisions(execution_id)
+        previous = known.executions.get(execution_id)
         ended = previous is not None and Status(previous.status).terminal
-        reading = reader.read(execution_id, now, stamp, ended=ended)
+        reading = reader.read(execution_id, known.files, now, stamp, ended=ended)
         waits = [part.again for part in (reading.session_part, reading.otel_part) if part.again is not None]
         change = weigh(
             execution_id,
             reading,
             previous,
-            decisions,
+            tuple(known.decisions.get(execution_id, ())),
             now,
             limits=self._limits,
             settle=reader.bounds.settle_ns // 1000,

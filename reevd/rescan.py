@@ -26,7 +26,6 @@ class Rescan:
         self.odd: dict[str, Problem] = {}
         self._store = store
         self._unseen = store.marks()
-        self._known = len(self._unseen)
         self._entries = folder.scan()
 
     def step(self) -> bool:
@@ -34,8 +33,7 @@ class Rescan:
         unseen = self._unseen
         for count, (name, fingerprint) in enumerate(self._entries, 1):
             self.scanned += 1
-            mark = fingerprint.mark(name)
-            if mark in unseen:
+            if unseen and (mark := fingerprint.mark(name)) in unseen:
                 unseen.discard(mark)
             else:
                 self._note(os.fsencode(name))

@@ -7,14 +7,18 @@ import os
 from typing import Any
 
 import apsw
+import orjson
 import structlog
 
 from reevd.journal import Journal
 from reevd.model import Decision, Execution
+from reevd.session_file import dumps
 from reevd.store import Change, Store
 from reevd.times import rfc3339
 
 BATCH = 1_000
+# Columns that hold JSON as text: in the journal they are JSON.
+JSON_TEXT = ("result_data", "metadata", "warnings", "history")
 
 log = structlog.get_logger("reevd.restore")
 
@@ -45,7 +49,11 @@ def decision(made: Decision) -> dict[str, Any]:
 
 def result(row: Execution) -> dict[str, Any]:
     """The journal's record of a finished execution."""
-    return {"result": row._asdict()}
+    fields = row._asdict()
+    for name in JSON_TEXT:
+        if fields[name] is not None:
+            fields[name] = orjson.Fragment(fields[name])
+    return {"result": fields}
 
 
 def replay(store: Store, journal: Journal, now: int) -> int:
@@ -59,24 +67,33 @@ def replay(store: Store, journal: Journal, now: int) -> int:
     batch: dict[str, Change] = {}
     for record in journal.replay(offset) if offset < journal.size else ():
         count += 1
-        change = _change(record, batch, store)
-        batch[change.execution_id] = change
+        _collect(record, batch)
         if len(batch) >= BATCH:
-            store.reconcile(list(batch.values()), rfc3339(now))
+            _store(store, batch, now)
             batch.clear()
     if count:
-        store.reconcile(list(batch.values()), rfc3339(now), journal.size)
+        _store(store, batch, now)
+        with store.transaction():
+            store.set_meta("journal_size", journal.size)
         log.info("journal replayed", records=count, unreadable=journal.unreadable)
     return count
 
 
-def _change(record: dict[str, Any], batch: dict[str, Change], store: Store) -> Change:
+def _collect(record: dict[str, Any], batch: dict[str, Change]) -> None:
     if "decision" in record:
         made = Decision(**record["decision"])
         change = batch.get(made.execution_id) or Change(made.execution_id)
-        return change._replace(decisions=(*change.decisions, made))
-    row = Execution(**record["result"])
-    change = batch.get(row.execution_id) or Change(row.execution_id)
-    if store.execution(row.execution_id) is None:
-        return change._replace(execution=row._replace(source_state="gone"))
-    return change
+        batch[made.execution_id] = change._replace(decisions=(*change.decisions, made))
+    else:
+        fields = record["result"]
+        texts = {name: dumps(fields[name]) for name in JSON_TEXT if fields[name] is not None}
+        row = Execution(**{**fields, **texts, "source_state": "gone"})
+        change = batch.get(row.execution_id) or Change(row.execution_id)
+        batch[row.execution_id] = change._replace(execution=row)
+
+
+def _store(store: Store, batch: dict[str, Change], now: int) -> None:
+    """A row that stands is newer than its record."""
+    standing = store.known(list(batch)).executions
+    changes = [c._replace(execution=None) if c.execution_id in standing else c for c in batch.values()]
+    store.reconcile(changes, rfc3339(now))

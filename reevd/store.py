@@ -12,10 +12,12 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import apsw
+import orjson
 
 from reevd.catalog import Benchmark
 from reevd.files import Fingerprint
 from reevd.model import Decision, Execution, Problem, ToolCall
+from reevd.names import files_of
 from reevd.schema import migrate
 
 BUSY_MS = 10_000
@@ -28,6 +30,14 @@ class FileRow(NamedTuple):
     name: str
     fingerprint: Fingerprint
     mark: int | None
+
+
+class Known(NamedTuple):
+    """What stands of some executions: rows and decisions by id, files by name."""
+
+    executions: dict[str, Execution]
+    decisions: dict[str, list[Decision]]
+    files: dict[str, FileRow]
 
 
 class Calls(NamedTuple):
@@ -64,6 +74,10 @@ def connect(path: str) -> apsw.Connection:
     return db
 
 
+def _json(values: Sequence[str]) -> str:
+    return orjson.dumps(values).decode()
+
+
 _INSERT = f"INSERT INTO execution_states VALUES ({','.join('?' * len(Execution._fields))})"  # noqa: S608
 
 
@@ -91,16 +105,22 @@ class Store:
         found: list[tuple[Any, ...]] = self.db.execute(query, values).fetchall()
         return found
 
-    def execution(self, execution_id: str) -> Execution | None:
-        rows = self.rows("SELECT * FROM execution_states WHERE execution_id = ?", (execution_id,))
-        return Execution._make(rows[0]) if rows else None
-
-    def decisions(self, execution_id: str) -> tuple[Decision, ...]:
-        return tuple(map(Decision._make, self.rows("SELECT * FROM decisions WHERE execution_id = ?", (execution_id,))))
-
-    def file(self, name: str) -> FileRow | None:
-        rows = self.rows("SELECT * FROM files WHERE name = ?", (name,))
-        return FileRow(rows[0][0], Fingerprint(*rows[0][1:6]), rows[0][6]) if rows else None
+    def known(self, execution_ids: Sequence[str]) -> Known:
+        """What stands of these executions, in three queries however many they are."""
+        ids, names = _json(execution_ids), _json([name for i in execution_ids for name in files_of(i)])
+        rows = self.rows(
+            "SELECT * FROM execution_states WHERE execution_id IN (SELECT value FROM json_each(?))", (ids,)
+        )
+        decisions: dict[str, list[Decision]] = {}
+        query = "SELECT * FROM decisions WHERE execution_id IN (SELECT value FROM json_each(?))"
+        for decision in map(Decision._make, self.rows(query, (ids,))):
+            decisions.setdefault(decision.execution_id, []).append(decision)
+        files = self.rows("SELECT * FROM files WHERE name IN (SELECT value FROM json_each(?))", (names,))
+        return Known(
+            {row[0]: Execution._make(row) for row in rows},
+            decisions,
+            {row[0]: FileRow(row[0], Fingerprint(*row[1:6]), row[6]) for row in files},
+        )
 
     def marks(self) -> set[int]:
         """The marks of all files that need no further look while they are as they were."""

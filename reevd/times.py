@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND = 1_000_000
@@ -11,8 +12,13 @@ LATEST = int((datetime(9999, 12, 31, tzinfo=UTC) - EPOCH).total_seconds()) * SEC
 
 def rfc3339(micros: int) -> str:
     """`2026-01-31T12:00:00.000000Z`; always 27 characters. Raises OverflowError outside the years 1 to 9999."""
-    text = (EPOCH + timedelta(microseconds=micros)).isoformat()
-    return text[:-6] + ".000000Z" if len(text) == 25 else text[:-6] + "Z"
+    seconds, rest = divmod(micros, SECOND)
+    return f"{_to_the_second(seconds)}.{rest:06d}Z"
+
+
+@lru_cache(1024)
+def _to_the_second(seconds: int) -> str:
+    return (EPOCH + timedelta(seconds=seconds)).isoformat()[:-6]
 
 
 def from_rfc3339(text: str) -> int | None:

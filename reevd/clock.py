@@ -4,28 +4,41 @@ from __future__ import annotations
 
 import time
 
+TOLERATED = 2_000_000  # microseconds by which the wall clock may differ: slewing, not setting
+
 
 class Clock:
     """`now` does not jump when the wall clock is set, and counts the time of a suspended host.
 
     It starts at the wall clock's time. Deadlines are judged by it, so that setting the clock ends no run.
+    base: what the wall clock is ahead of the time since boot, nanoseconds
     """
 
     def __init__(self) -> None:
-        self._base = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        self.base = self._wall_base()
 
     def now(self) -> int:
         """Microseconds since 1970."""
-        return (self._base + time.clock_gettime_ns(time.CLOCK_BOOTTIME)) // 1000
+        return (self.base + time.clock_gettime_ns(time.CLOCK_BOOTTIME)) // 1000
 
     def stamp(self) -> int:
         """Nanoseconds since 1970 as the kernel stamps files: the wall clock, jumps included."""
         return time.time_ns()
 
-    def drift(self) -> int:
-        """How far the wall clock is ahead of `now`, microseconds; what setting it has added up to."""
-        return time.time_ns() // 1000 - self.now()
+    def step(self) -> int:
+        """Follows the wall clock where it was set: by how many microseconds it jumped, or 0."""
+        jump = (self._wall_base() - self.base) // 1000
+        if abs(jump) <= TOLERATED:
+            return 0
+        self.base += jump * 1000
+        return jump
 
-    def follow(self) -> None:
-        """Takes the wall clock's time again."""
-        self.__init__()  # type: ignore[misc]
+    @staticmethod
+    def boot() -> str:
+        """This boot's id: the time since boot means nothing in another."""
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+
+    @staticmethod
+    def _wall_base() -> int:
+        return time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)

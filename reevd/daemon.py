@@ -75,6 +75,7 @@ class _Daemon:
         server_end.close()
         self._engine = open_engine(settings)
         self._engine.changed = lambda ids: self._link.tell({"changed": ids})
+        self._engine.replaced = lambda: self._link.tell({"replaced": self._settings.database})
         self._desk = Desk(self._engine, self._link, settings.benchmarks_dir)
 
     def run(self) -> int:

@@ -13,7 +13,7 @@ import orjson
 
 from reevd.model import Decision, Execution, Status, Transition
 from reevd.session_file import Session, dumps
-from reevd.times import SECOND, from_rfc3339, rfc3339
+from reevd.times import SECOND, rfc3339
 
 Lock = Literal["held", "free", "unknown"]
 
@@ -44,8 +44,8 @@ class Evidence(NamedTuple):
     """All that is known of one execution at one moment; times in microseconds.
 
     session     the session file's content; a text where it cannot be read (why); None where there is none
-    news_at     when its files last changed
-    seen_at     when reevd first knew of it
+    began_at    when it began, on our clock: fixed when it was first seen
+    news_at     when its files last changed, on our clock
     lock        whether the runner holds the lock on its telemetry; `unknown` where it promised none
     previous    the row as it stands; `kept` is true where its result must outlive the file
     """
@@ -55,8 +55,8 @@ class Evidence(NamedTuple):
     trace: Trace | None
     session_file: str | None
     otel_file: str | None
+    began_at: int
     news_at: int
-    seen_at: int
     decisions: tuple[Decision, ...] = ()
     lock: Lock = "unknown"
     previous: Execution | None = None
@@ -84,7 +84,7 @@ def derive(evidence: Evidence, now: int, limits: Limits = DEFAULT_LIMITS) -> Exe
     queued = next((d for d in evidence.decisions if d.kind == "queued"), None)
     started = (session and session.started_at) or (trace and trace.first_at) or None
     begins = [at for at in (queued and queued.at, started, trace and trace.first_at) if at]
-    created = rfc3339(min(begins)) if begins else previous.created_at if previous else rfc3339(evidence.seen_at)
+    created = rfc3339(min(begins)) if begins else previous.created_at if previous else rfc3339(evidence.began_at)
     result = session.result if session else None
     calls = trace.calls if trace else 0
     if not calls:
@@ -109,6 +109,7 @@ def derive(evidence: Evidence, now: int, limits: Limits = DEFAULT_LIMITS) -> Exe
         started_at=rfc3339(started) if started else previous.started_at if previous else None,
         ended_at=rfc3339(state.ended_at) if state.ended_at is not None else None,
         deadline_at=None if state.status.terminal else rfc3339(deadline(evidence, limits)),
+        began_at=rfc3339(evidence.began_at),
         news_at=rfc3339(evidence.news_at),
         session_file=evidence.session_file,
         otel_file=evidence.otel_file,
@@ -142,11 +143,8 @@ def judge(evidence: Evidence, now: int, limits: Limits = DEFAULT_LIMITS) -> Deci
 
 def deadline(evidence: Evidence, limits: Limits) -> int:
     """When a run without a result is given up: so long after its last news, and after its start in all."""
-    session = evidence.session if isinstance(evidence.session, Session) else None
+    total = evidence.began_at + int(limits.total * SECOND)
     waiting = evidence.session is None and evidence.trace is None
-    # A start in the future is a wrong clock of the writer: it must not postpone the end.
-    start = min(session.started_at if session and session.started_at else evidence.seen_at, evidence.seen_at)
-    total = start + int(limits.total * SECOND)
     return total if waiting else min(evidence.news_at + int(limits.silence * SECOND), total)
 
 
@@ -220,10 +218,3 @@ def _history(previous: Execution | None, row: Execution, now: int) -> str:
     transitions = orjson.loads(previous.history) if previous else []
     step = Transition(row.status, rfc3339(now), row.reason)
     return dumps([*transitions, step._asdict()])
-
-
-def seen_at(previous: Execution | None, now: int) -> int:
-    """When reevd first knew of an execution: its first transition, else now."""
-    transitions = orjson.loads(previous.history) if previous else []
-    first = from_rfc3339(transitions[0]["at"]) if transitions else None
-    return now if first is None else first

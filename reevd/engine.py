@@ -55,6 +55,7 @@ class Engine:
     """One folder, one database, one thread. `wake` (an eventfd) becomes readable when sleeping should end.
 
     changed   called with the ids of executions whose rows changed, after each commit
+    replaced  called when the database is another file than before
     ready     true once the first full scan is stored: from then on deadlines are judged
     scans, written   how many full scans have ended and rows were stored, since the start
     """
@@ -71,6 +72,7 @@ class Engine:
     ) -> None:
         self.clock = clock or Clock()
         self.changed: Callable[[list[str]], None] = lambda _ids: None
+        self.replaced: Callable[[], None] = lambda: None
         self.ready = False
         self.scans = self.written = 0
         self._limits, self._bounds, self._pace = limits, bounds, pace
@@ -89,6 +91,7 @@ class Engine:
     def _open_store(self, database: str) -> None:
         self.store = restore.open_store(database, self.clock.now())
         restore.replay(self.store, self.journal, self.clock.now())
+        restore.align(self.store, self.clock)
         self._reconciler = Reconciler(self.store, self.journal, self._limits)
 
     def close(self) -> None:
@@ -215,6 +218,10 @@ class Engine:
     def _tick(self, now: int) -> None:
         if not self._lookout.sound:
             self._reopen()
+        if self.store.moved:
+            self._replaced()
+        if self.clock.step():
+            restore.align(self.store, self.clock)
         started, ended, _ = self._last_scan
         pause = (self._pace.rescan if self._lookout.watching else self._pace.poll) * SECOND
         # Never more than a tenth of the time, however large the folder.
@@ -238,12 +245,21 @@ class Engine:
     def _rebuild(self, error: apsw.Error) -> None:
         """The database is damaged: it is moved aside, and made anew from the journal and the files."""
         log.error("database is damaged", database=self.store.path, error=str(error))
-        path = self.store.path
         self.store.close()
-        restore.move_aside(path, self.clock.now())
-        self._open_store(path)
+        restore.move_aside(self.store.path, self.clock.now())
+        self._start_over()
+
+    def _replaced(self) -> None:
+        """The database was renamed or removed under us: what we write would be seen by nobody."""
+        log.error("database was moved or removed: making it anew", database=self.store.path)
+        self.store.close()
+        self._start_over()
+
+    def _start_over(self) -> None:
+        self._open_store(self.store.path)
         self._reader = Reader(self._lookout.folder, self._bounds)
         self._scan, self._scan_wanted, self.ready = None, True, False
+        self.replaced()
 
     def _reopen(self) -> None:
         try:

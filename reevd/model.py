@@ -63,6 +63,7 @@ class Execution(NamedTuple):
     """One row of `execution_states`, in the order of its columns.
 
     The first ten are the contract with readers of the table; `updated_at` is when reevd last wrote the row.
+    `began_at`, `news_at` and `deadline_at` are on reevd's own clock, the other times are the writer's.
     `result_data`, `metadata`, `warnings` and `history` are JSON text.
     """
 
@@ -81,6 +82,7 @@ class Execution(NamedTuple):
     started_at: str | None
     ended_at: str | None
     deadline_at: str | None
+    began_at: str
     news_at: str
     session_file: str | None
     otel_file: str | None

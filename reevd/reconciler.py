@@ -92,6 +92,7 @@ class Reconciler:
             previous,
             tuple(known.decisions.get(execution_id, ())),
             now,
+            stamp,
             limits=self._limits,
             settle=reader.bounds.settle_ns // 1000,
             may_judge=may_judge,

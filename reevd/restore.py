@@ -10,11 +10,12 @@ import apsw
 import orjson
 import structlog
 
+from reevd.clock import TOLERATED, Clock
 from reevd.journal import Journal
 from reevd.model import Decision, Execution
 from reevd.session_file import dumps
 from reevd.store import Change, Store
-from reevd.times import rfc3339
+from reevd.times import SECOND, rfc3339
 
 BATCH = 1_000
 # Columns that hold JSON as text: in the journal they are JSON.
@@ -40,6 +41,21 @@ def move_aside(path: str, now: int) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.rename(path + ending, f"{path}.damaged-{label}{ending}")
     log.warning("database moved aside", to=f"{path}.damaged-{label}")
+
+
+def align(store: Store, clock: Clock) -> None:
+    """Where the clock was set since it was last noted, in this boot, what has not ended keeps its time."""
+    boot, base = clock.boot(), clock.base
+    noted = store.meta("clock_base")
+    if store.meta("clock_boot") == boot and isinstance(noted, int):
+        jump = (base - noted) // 1000
+        if abs(jump) <= TOLERATED:
+            return
+        count = store.shift(jump)
+        log.warning("the clock was set", seconds=jump / SECOND, deadlines_moved=count)
+    with store.transaction():
+        store.set_meta("clock_boot", boot)
+        store.set_meta("clock_base", base)
 
 
 def decision(made: Decision) -> dict[str, Any]:

@@ -31,6 +31,7 @@ CREATE TABLE execution_states (
     started_at    TEXT,
     ended_at      TEXT,
     deadline_at   TEXT,
+    began_at      TEXT NOT NULL,
     news_at       TEXT NOT NULL,
     session_file  TEXT,
     otel_file     TEXT,

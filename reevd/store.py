@@ -19,6 +19,7 @@ from reevd.files import Fingerprint
 from reevd.model import Decision, Execution, Problem, ToolCall
 from reevd.names import files_of
 from reevd.schema import migrate
+from reevd.times import from_rfc3339, rfc3339
 
 BUSY_MS = 10_000
 PAGE_CACHE_KIB = 8_192
@@ -72,6 +73,13 @@ def connect(path: str) -> apsw.Connection:
     db.pragma("synchronous", "normal")
     db.pragma("cache_size", -PAGE_CACHE_KIB)
     return db
+
+
+def _shifted(row: Execution, jump: int) -> Execution:
+    began, news, deadline = (
+        rfc3339((from_rfc3339(t or "") or 0) + jump) for t in (row.began_at, row.news_at, row.deadline_at)
+    )
+    return row._replace(began_at=began, news_at=news, deadline_at=deadline)
 
 
 def _json(values: Sequence[str]) -> str:
@@ -212,6 +220,13 @@ class Store:
 
     def set_meta(self, key: str, value: int | str) -> None:
         self.db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (key, value))
+
+    def shift(self, jump: int) -> int:
+        """The clock was set by so many microseconds: what has not ended keeps its time. Returns how many."""
+        rows = [Execution._make(r) for r in self.rows("SELECT * FROM execution_states WHERE deadline_at IS NOT NULL")]
+        with self.transaction():
+            self._replace_executions([_shifted(row, jump) for row in rows])
+        return len(rows)
 
     def benchmarks(self) -> dict[str, Benchmark]:
         return {row[0]: Benchmark._make(row) for row in self.rows("SELECT * FROM benchmarks")}

@@ -18,12 +18,17 @@ def weigh(
     previous: Execution | None,
     decisions: tuple[Decision, ...],
     now: int,
+    stamp: int,
     *,
     limits: Limits,
     settle: int,
     may_judge: bool,
 ) -> Change:
-    """What the reading changes. `settle` in microseconds; `may_judge`: whether a verdict may be spoken yet."""
+    """What the reading changes.
+
+    now in microseconds, on our clock; stamp in nanoseconds, on the clock that stamps files; settle in
+    microseconds; may_judge: whether a verdict may be spoken yet.
+    """
     parts = (reading.session_part, reading.otel_part)
     change = Change(
         execution_id,
@@ -34,7 +39,7 @@ def weigh(
     )
     if _torn(reading, previous, now, settle) or not _known(parts, previous, decisions):
         return change
-    evidence = _evidence(execution_id, reading, previous, decisions, now)
+    evidence = _evidence(execution_id, reading, previous, decisions, now, stamp)
     verdict = rules.judge(evidence, now, limits) if may_judge else None
     if verdict is not None:
         evidence = evidence._replace(decisions=(*decisions, verdict))
@@ -69,9 +74,15 @@ def _final(session: Part) -> bool:
 
 
 def _evidence(
-    execution_id: str, reading: Reading, previous: Execution | None, decisions: tuple[Decision, ...], now: int
+    execution_id: str,
+    reading: Reading,
+    previous: Execution | None,
+    decisions: tuple[Decision, ...],
+    now: int,
+    stamp: int,
 ) -> Evidence:
     session, otel = reading.session_part, reading.otel_part
+    news = _news(previous, (session, otel), now, stamp)
     promised = isinstance(reading.session, Session) and reading.session.locked
     return Evidence(
         execution_id=execution_id,
@@ -79,8 +90,8 @@ def _evidence(
         trace=_trace(reading.telemetry) if reading.telemetry else None,
         session_file=session.name if session.fingerprint else None,
         otel_file=otel.name if otel.fingerprint else None,
-        news_at=_news(previous, (session, otel), now),
-        seen_at=rules.seen_at(previous, now),
+        began_at=_micros(previous.began_at) if previous else _began(reading, decisions, news),
+        news_at=news,
         decisions=decisions,
         lock=reading.lock if promised else "unknown",
         previous=previous,
@@ -88,15 +99,29 @@ def _evidence(
     )
 
 
-def _news(previous: Execution | None, parts: tuple[Part, ...], now: int) -> int:
-    """When the files last changed: as stamped where they are new to us, else when we saw the change."""
-    news = min((from_rfc3339(previous.news_at) or 0) if previous else 0, now)
+def _news(previous: Execution | None, parts: tuple[Part, ...], now: int, stamp: int) -> int:
+    """When the files last changed: when we saw it, or by their age where they are new to us."""
+    news = _micros(previous.news_at) if previous else 0
     for part in parts:
         if part.fingerprint and part.old is None:
-            news = max(news, min(part.fingerprint.ctime_ns // 1000, now))
+            # An age, since the clock that stamped the file may have been set since.
+            age = max(stamp - part.fingerprint.ctime_ns, 0) // 1000
+            news = max(news, now - age)
         elif part.fingerprint and part.old and part.fingerprint != part.old.fingerprint:
             news = now
     return news or now
+
+
+def _began(reading: Reading, decisions: tuple[Decision, ...], news: int) -> int:
+    """A run that is new to us began before its last news, and when its writer says, if that is earlier."""
+    claims = [decision.at for decision in decisions]
+    if isinstance(reading.session, Session) and reading.session.started_at:
+        claims.append(reading.session.started_at)
+    return min([news, *claims])
+
+
+def _micros(text: str) -> int:
+    return from_rfc3339(text) or 0
 
 
 def _kept(reading: Reading, previous: Execution | None, decisions: tuple[Decision, ...]) -> bool:

@@ -1,0 +1,61 @@
+"""The deterministic agent: plays the ground truth through the tools, as an agent that knows the answer would."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runner.agents import Move, Toolbox
+from runner.case import Case, ExpectedInstruction, Name
+from runner.errors import AgentError
+from runner.instruction import SYSTEM_PROGRAM, TOKEN_PROGRAM, Instruction
+
+# The data begins with the operation: four bytes for the system program, one for the token program. After it come
+# eight bytes of amount. For the token program the shape also says how long the data is and how many accounts it takes.
+SYSTEM_TRANSFER = bytes([2, 0, 0, 0])
+TOKEN_TRANSFER = (b"\x03", 9, 3)
+TOKEN_TRANSFER_CHECKED = (b"\x0c", 10, 4)
+
+
+class Deterministic:
+    def act(self, case: Case, prompt: str, tools: Toolbox) -> Move:
+        """Raises AgentError where the ground truth holds no instruction, or one that no tool makes."""
+        del prompt  # it knows the answer
+        if not case.ground_truth.instructions:
+            raise _unplayable(case, "its ground truth expects no instruction")
+        instructions: list[Instruction] = []
+        for index, expected in enumerate(case.ground_truth.instructions):
+            name, arguments = self._call_for(case, index, expected)
+            called = tools.call(name, arguments)
+            if called.error is not None:
+                raise _unplayable(case, f"{name} refused instruction {index}: {called.error}")
+            instructions += called.instructions
+        return Move(tuple(instructions))
+
+    def _call_for(self, case: Case, index: int, expected: ExpectedInstruction) -> tuple[str, dict[str, Any]]:
+        """The tool and the arguments that come to what the instruction does."""
+        data, names = expected.data or b"", [account.pubkey for account in expected.accounts]
+        if expected.program_id == SYSTEM_PROGRAM and data[:4] == SYSTEM_TRANSFER:
+            if (len(data), len(names)) == (12, 2):
+                return "sol_transfer", _transfer("sol", names[0], names[1], data[4:12], None)
+        elif expected.program_id == TOKEN_PROGRAM:
+            derivations, shape = case.derivations(), (data[:1], len(data), len(names))
+            # The checked form names the mint between the two accounts.
+            ends = {TOKEN_TRANSFER: (0, 1), TOKEN_TRANSFER_CHECKED: (0, 2)}.get(shape)
+            if ends and names[ends[0]] in derivations and names[ends[1]] in derivations:
+                source, destination = derivations[names[ends[0]]], derivations[names[ends[1]]]
+                return "spl_transfer", _transfer("spl", source.owner, destination.owner, data[1:9], source.mint)
+        raise _unplayable(case, f"no tool makes instruction {index} of program {expected.program_id}")
+
+
+def _transfer(operation: str, user: Name, recipient: Name, amount: bytes, mint: Name | None) -> dict[str, Any]:
+    return {
+        "user_pubkey": user,
+        "recipient_pubkey": recipient,
+        "amount": int.from_bytes(amount, "little"),
+        "mint_address": mint,
+        "operation": operation,
+    }
+
+
+def _unplayable(case: Case, why: str) -> AgentError:
+    return AgentError("playing the ground truth of", case.id, why, "choose another --agent, or give the data of each")

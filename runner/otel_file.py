@@ -1,0 +1,81 @@
+"""The telemetry file: lines appended one by one, under a lock that says that the runner lives."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from runner.errors import RunnerError, UsageError
+
+F_OFD_SETLK = getattr(fcntl, "F_OFD_SETLK", 37)  # Linux; the module names it in newer Pythons only
+FLOCK = struct.Struct("hhqqi4x")
+LOCK = "ofd-lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the telemetry goes. `own` is true where it is the name beside the session file, at which a reader
+    of the sessions folder looks for the lock."""
+
+    path: Path
+    own: bool
+
+
+def place(folder: Path, execution_id: str, environment: Mapping[str, str]) -> Place | None:
+    """Where the settings put the telemetry; None where they turn it off."""
+    if environment.get("REEV_ENHANCED_OTEL") == "0" or environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return None
+    usual = folder / f"enhanced_otel_{execution_id}.jsonl"
+    wanted = environment.get("REEV_ENHANCED_OTEL_FILE")
+    path = Path(wanted.replace("{session_id}", execution_id)) if wanted else usual
+    return Place(path, own=path.absolute() == usual.absolute())
+
+
+class OtelFile:
+    """Open and locked from its making until `close`. A child process does not inherit it."""
+
+    def __init__(self, where: Place) -> None:
+        """Raises UsageError where another run writes to the file, RunnerError where it cannot be opened."""
+        self.path = where.path
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | (os.O_NOFOLLOW if where.own else 0)
+        try:
+            if not where.own:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._descriptor = os.open(self.path, flags, 0o644)
+        except OSError as error:
+            hint = "check REEV_ENHANCED_OTEL_FILE and the folder's mode, or set REEV_ENHANCED_OTEL=0"
+            raise RunnerError("opening the telemetry file", str(self.path), error.strerror, hint) from None
+        try:
+            # An open-file-description lock: no reader can hold it by chance, and it goes when the process goes.
+            fcntl.fcntl(self._descriptor, F_OFD_SETLK, FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+        except BlockingIOError:
+            os.close(self._descriptor)
+            hint = "give another --execution-id, or put {session_id} in REEV_ENHANCED_OTEL_FILE"
+            raise UsageError("opening the telemetry file", str(self.path), "another run writes to it", hint) from None
+        except OSError as error:
+            os.close(self._descriptor)
+            hint = "use a local file system, or set REEV_ENHANCED_OTEL=0"
+            raise RunnerError("locking the telemetry file", str(self.path), error.strerror, hint) from None
+
+    def clear(self) -> None:
+        """Drops the lines of an earlier attempt under the same execution id."""
+        os.ftruncate(self._descriptor, 0)
+
+    def append(self, event: dict[str, Any]) -> None:
+        """One event, one line, one write: a reader never finds two writers' lines mixed."""
+        line = orjson.dumps(event) + b"\n"
+        written = os.write(self._descriptor, line)
+        if written < len(line):
+            raise RunnerError(
+                "appending to", str(self.path), f"only {written} of {len(line)} bytes went in", "free space"
+            )
+
+    def close(self) -> None:
+        os.close(self._descriptor)

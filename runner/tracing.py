@@ -1,0 +1,56 @@
+"""Spans: what a run does, measured. A run without telemetry uses this as it is; telemetry listens from below."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from runner.clock import Clock
+
+SpanKind = Literal["execution", "step", "tool"]
+
+PROMPT = "reev.prompt"
+AGENT_NAME = "gen_ai.agent.name"
+TOOL_NAME = "gen_ai.tool.name"
+TOOL_ARGUMENTS = "gen_ai.tool.call.arguments"
+TOOL_RESULT = "gen_ai.tool.call.result"
+
+
+@dataclass
+class Measured:
+    """A span at work: its `attributes` may grow until it ends, an `error` marks it as failed.
+
+    Times are nanoseconds since 1970.
+    """
+
+    started_at: int
+    ended_at: int = 0
+    attributes: dict[str, str] = field(default_factory=dict)
+    error: str | None = None
+
+
+class Tracing:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    @contextmanager
+    def span(self, kind: SpanKind, name: str, attributes: Mapping[str, str]) -> Iterator[Measured]:
+        """An exception that leaves the block becomes the span's error, and goes on."""
+        measured = Measured(self._clock.now(), attributes=dict(attributes))
+        begun = self.begin(kind, name, measured)
+        try:
+            yield measured
+        except BaseException as error:
+            measured.error = measured.error or str(error) or type(error).__name__
+            raise
+        finally:
+            measured.ended_at = self._clock.now()
+            self.end(begun, measured)
+
+    def begin(self, kind: SpanKind, name: str, measured: Measured) -> Any:
+        """Told at a span's start; what it returns comes back at its end."""
+
+    def end(self, begun: Any, measured: Measured) -> None:
+        """Told at a span's end."""

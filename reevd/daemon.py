@@ -12,6 +12,8 @@ import select
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 
 import orjson
 import structlog
@@ -33,23 +35,30 @@ LONGEST_SLEEP = 1.0
 log = structlog.get_logger("reevd.daemon")
 
 
-def open_engine(settings: Settings) -> Engine:
-    """The engine of these settings; what it needs is made where it is missing."""
-    return Engine(
-        settings.sessions_dir,
-        settings.database,
-        limits=Limits(settings.silence_seconds, settings.total_seconds),
-        bounds=Bounds(settle_ns=int(settings.settle_seconds * 1e9)),
-        pace=Pace(settings.rescan_seconds, settings.poll_seconds),
+def tuning(settings: Settings) -> tuple[Limits, Bounds, Pace]:
+    """What of the settings the engine may be told while it runs."""
+    return (
+        Limits(settings.silence_seconds, settings.total_seconds),
+        Bounds(settle_ns=int(settings.settle_seconds * 1e9)),
+        Pace(settings.rescan_seconds, settings.poll_seconds),
     )
 
 
-def run(settings: Settings) -> int:
-    """Runs until SIGTERM or SIGINT, or once with `--once`. Returns the exit status; raises ReevdError."""
+def open_engine(settings: Settings) -> Engine:
+    """The engine of these settings; what it needs is made where it is missing."""
+    limits, bounds, pace = tuning(settings)
+    return Engine(settings.sessions_dir, settings.database, limits=limits, bounds=bounds, pace=pace)
+
+
+def run(settings: Settings, reload: Callable[[], Settings]) -> int:
+    """Runs until SIGTERM or SIGINT, or once with `--once`. Returns the exit status; raises ReevdError.
+
+    reload: reads the settings anew, when SIGHUP asks for it
+    """
     os.makedirs(os.path.dirname(settings.database) or ".", mode=0o750, exist_ok=True)
     lock = hold(settings.database + ".lock")
     try:
-        return _once(settings) if settings.once else _Daemon(settings).run()
+        return _once(settings) if settings.once else _Daemon(settings, reload).run()
     finally:
         os.close(lock)
 
@@ -65,9 +74,9 @@ def _once(settings: Settings) -> int:
 
 
 class _Daemon:
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._stopping = False
+    def __init__(self, settings: Settings, reload: Callable[[], Settings]) -> None:
+        self._settings, self._reload = settings, reload
+        self._stopping = self._reloading = False
         self._socket = listen(settings.socket)
         end, server_end = link.pair()
         self._link = link.EngineEnd(end)
@@ -81,6 +90,7 @@ class _Daemon:
     def run(self) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
+        signal.signal(signal.SIGHUP, self._hang_up)
         log.info(
             "started",
             sessions=self._settings.sessions_dir,
@@ -99,6 +109,27 @@ class _Daemon:
         self._stopping = True
         os.eventfd_write(self._engine.wake, 1)
 
+    def _hang_up(self, _number: int, _frame: object) -> None:
+        self._reloading = True
+        os.eventfd_write(self._engine.wake, 1)
+
+    def _tune(self) -> None:
+        """Takes the settings anew. What cannot be used leaves the old ones in force."""
+        self._reloading = False
+        notify.tell(RELOADING="1", MONOTONIC_USEC=str(time.monotonic_ns() // 1000))
+        try:
+            settings = self._reload()
+        except ConfigError as error:
+            log.error("settings cannot be used: the old ones stay", error=str(error), hint=error.hint)
+        else:
+            for name in ("sessions_dir", "database", "socket", "log_format", "admin_group"):
+                if getattr(settings, name) != getattr(self._settings, name):
+                    log.warning("a restart is needed for this setting", setting=name)
+            self._engine.tune(*tuning(settings))
+            sync_benchmarks(self._engine, self._settings.benchmarks_dir)
+            log.info("settings read anew")
+        notify.tell(READY="1")
+
     def _loop(self) -> None:
         poll = select.poll()
         poll.register(self._engine.wake, select.POLLIN)
@@ -115,6 +146,8 @@ class _Daemon:
                 if descriptor == self._engine.wake:
                     os.eventfd_read(self._engine.wake)
             self._desk.serve()
+            if self._reloading:
+                self._tune()
 
     def _close(self) -> int:
         """Ends the server, then the engine. 1 where the server ended by itself."""

@@ -16,6 +16,7 @@ from reevd import restore
 from reevd.agenda import Agenda
 from reevd.clock import Clock
 from reevd.derive import DEFAULT_LIMITS, Limits
+from reevd.inspection import Inspection
 from reevd.journal import Journal
 from reevd.lookout import Lookout
 from reevd.reader import Bounds, Reader
@@ -88,13 +89,22 @@ class Engine:
         self._lookout = Lookout(folder, self.wake)
         self._reader = Reader(self._lookout.folder, bounds)
 
+    def tune(self, limits: Limits, bounds: Bounds, pace: Pace) -> None:
+        """Takes other settings from the next round on; what is known and what is due stay."""
+        self._limits, self._bounds, self._pace = limits, bounds, pace
+        self._reconciler.limits = limits
+        self._reader.bounds = bounds
+        self._scan_wanted = True
+
     def _open_store(self, database: str) -> None:
         self.store = restore.open_store(database, self.clock.now())
         restore.replay(self.store, self.journal, self.clock.now())
         restore.align(self.store, self.clock)
         self._reconciler = Reconciler(self.store, self.journal, self._limits)
+        self._inspection = Inspection(database)
 
     def close(self) -> None:
+        self._inspection.close()
         self._lookout.close()
         self.journal.close()
         self.store.close()
@@ -218,6 +228,8 @@ class Engine:
     def _tick(self, now: int) -> None:
         if not self._lookout.sound:
             self._reopen()
+        if self._inspection.damage:
+            raise apsw.CorruptError(self._inspection.damage)
         if self.store.moved:
             self._replaced()
         if self.clock.step():
@@ -245,17 +257,18 @@ class Engine:
     def _rebuild(self, error: apsw.Error) -> None:
         """The database is damaged: it is moved aside, and made anew from the journal and the files."""
         log.error("database is damaged", database=self.store.path, error=str(error))
-        self.store.close()
-        restore.move_aside(self.store.path, self.clock.now())
-        self._start_over()
+        self._start_over(aside=True)
 
     def _replaced(self) -> None:
         """The database was renamed or removed under us: what we write would be seen by nobody."""
         log.error("database was moved or removed: making it anew", database=self.store.path)
-        self.store.close()
         self._start_over()
 
-    def _start_over(self) -> None:
+    def _start_over(self, *, aside: bool = False) -> None:
+        self._inspection.close()
+        self.store.close()
+        if aside:
+            restore.move_aside(self.store.path, self.clock.now())
         self._open_store(self.store.path)
         self._reader = Reader(self._lookout.folder, self._bounds)
         self._scan, self._scan_wanted, self.ready = None, True, False

@@ -42,7 +42,7 @@ class Reconciler:
     """Raises StoringError where the disk fails, and apsw.CorruptError where the database is damaged."""
 
     def __init__(self, store: Store, journal: Journal, limits: Limits) -> None:
-        self._store, self._journal, self._limits = store, journal, limits
+        self._store, self._journal, self.limits = store, journal, limits
         self._troubled = set(store.problem_paths())
 
     @property
@@ -93,7 +93,7 @@ class Reconciler:
             tuple(known.decisions.get(execution_id, ())),
             now,
             stamp,
-            limits=self._limits,
+            limits=self.limits,
             settle=reader.bounds.settle_ns // 1000,
             may_judge=may_judge,
         )

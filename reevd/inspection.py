@@ -1,0 +1,37 @@
+"""Reads the whole database once after the start, beside the work, to find damage before a reader does."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+
+import apsw
+
+
+class Inspection:
+    """`damage` says what is wrong, once it is known; None until then, and where nothing is."""
+
+    def __init__(self, path: str) -> None:
+        self.damage: str | None = None
+        self._db = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
+        self._thread = threading.Thread(target=self._run, name="inspection", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        # SQLite lets go of the interpreter while it reads, so that this takes a core and not the engine's time.
+        try:
+            found = self._db.execute("PRAGMA quick_check(1)").fetchall()
+        except (apsw.CorruptError, apsw.NotADBError) as error:
+            self.damage = str(error)
+        except apsw.Error:
+            return  # interrupted, or the disk fails: the engine will see the latter by itself
+        else:
+            self.damage = None if found == [("ok",)] else str(found[0][0])
+
+    def close(self) -> None:
+        """Ends it, finished or not."""
+        with contextlib.suppress(apsw.ConnectionClosedError):
+            while self._thread.is_alive():
+                self._db.interrupt()
+                self._thread.join(0.05)
+            self._db.close()

@@ -77,14 +77,18 @@ class _Daemon:
     def __init__(self, settings: Settings, reload: Callable[[], Settings]) -> None:
         self._settings, self._reload = settings, reload
         self._stopping = self._reloading = False
-        self._socket = listen(settings.socket)
-        end, server_end = link.pair()
-        self._link = link.EngineEnd(end)
-        self._server = _start_server(settings, self._socket.fileno(), server_end.fileno())
-        server_end.close()
         self._engine = open_engine(settings)
+        try:
+            self._socket = listen(settings.socket)
+            end, server_end = link.pair()
+            self._link = link.EngineEnd(end)
+            with server_end:
+                self._server = _start_server(settings, self._socket.fileno(), server_end.fileno())
+        except BaseException:
+            self._engine.close()
+            raise
         self._engine.changed = lambda ids: self._link.tell({"changed": ids})
-        self._engine.replaced = lambda: self._link.tell({"replaced": self._settings.database})
+        self._engine.replaced = lambda: self._link.tell({"replaced": settings.database})
         self._desk = Desk(self._engine, self._link, settings.benchmarks_dir)
 
     def run(self) -> int:

@@ -176,6 +176,8 @@ class Engine:
         return max(0, wanted - now) / SECOND
 
     def _take_news(self, now: int) -> None:
+        if self._lookout.blind:
+            self._reopen()
         news = self._lookout.take()
         self._scan_wanted |= news.lost
         for execution_id in news.ids:

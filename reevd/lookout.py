@@ -67,9 +67,14 @@ class Lookout:
         return news
 
     @property
+    def blind(self) -> bool:
+        """Whether the watch can see no more: its thread died, or the folder was moved, removed or unmounted."""
+        return self._watch is not None and not self._watch.alive
+
+    @property
     def sound(self) -> bool:
-        """Whether the path still leads to the folder that is open, and its watch can still see."""
-        return self.folder.in_place() and (self._watch is None or self._watch.alive)
+        """Whether the path still leads to the folder that is open: some ways to replace it cause no event."""
+        return self.folder.in_place() and not self.blind
 
     def reopen(self) -> None:
         """Raises OSError where the folder can be neither found nor made."""

@@ -1,0 +1,155 @@
+"""Whatever happens to events, the folder is what counts."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from reevd.engine import Pace
+from tests.harness import ROOT, leave, session
+from tests.integration.conftest import Bench
+
+
+def test_a_finished_file_is_seen_by_its_event_alone(bench: Bench) -> None:
+    bench.start()
+    leave(bench.sessions, "a", session("a"))
+    bench.until(lambda: bench.status("a") == "Completed", "a is Completed")
+
+
+def test_reading_causes_no_events(bench: Bench) -> None:
+    for number in range(200):
+        leave(bench.sessions, f"e{number}", session(f"e{number}"))
+    engine = bench.start()
+    bench.until(lambda: not engine.store.unsettled() and engine.idle, "all settled")
+    scans = engine.scans
+    engine.rescan()
+    bench.until(lambda: engine.scans > scans and engine.idle, "scanned again")
+    assert engine.health().pending == 0
+    assert os.path.exists(bench.database)
+    with pytest.raises(BlockingIOError):
+        os.eventfd_read(engine.wake)
+
+
+def test_a_lost_event_is_made_good_by_the_timer(bench: Bench) -> None:
+    """A hard link made elsewhere, an mmap, a remote writer: no event ever comes."""
+    bench.pace = Pace(rescan=0.2)
+    engine = bench.start()
+    engine._lookout._watch.close()  # type: ignore[union-attr]  # as if inotify had gone deaf
+    engine._lookout._watch._inotify.is_alive = lambda: True  # type: ignore[union-attr, method-assign]
+    leave(bench.sessions, "quiet", session("quiet"))
+    bench.until(lambda: bench.status("quiet") == "Completed", "found by the scan")
+
+
+def test_overflow_of_the_kernels_queue_ends_in_a_scan(bench: Bench) -> None:
+    engine = bench.start()
+    watch = engine._lookout._watch
+    assert watch is not None
+    limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    with watch._inotify._lock:  # its thread cannot read meanwhile
+        for number in range(limit // 3 + 200):
+            (bench.sessions / f"session_o{number}.json").write_text("{}")
+        leave(bench.sessions, "last", session("last"))
+    bench.until(lambda: bench.status("last") == "Completed", "the last is there", seconds=30)
+    bench.until(lambda: engine.idle, "all looked at", seconds=30)
+    (count,) = engine.store.rows("SELECT count(*) FROM execution_states")[0]
+    assert count == limit // 3 + 201
+
+
+def test_a_replaced_folder_is_followed(bench: Bench) -> None:
+    bench.start()
+    bench.sessions.rename(bench.home / "old")
+    bench.sessions.mkdir()
+    leave(bench.home / "old", "stray", session("stray"))
+    leave(bench.sessions, "new", session("new"))
+    bench.until(lambda: bench.status("new") == "Completed", "new is seen")
+    assert bench.status("stray") is None
+
+
+def test_a_removed_folder_is_made_again_and_nothing_is_forgotten(bench: Bench) -> None:
+    bench.start()
+    leave(bench.sessions, "kept", session("kept"))
+    bench.until(lambda: bench.status("kept") == "Completed", "kept is Completed")
+    shutil.rmtree(bench.sessions)
+    bench.until(bench.sessions.exists, "the folder is there again")
+    leave(bench.sessions, "next", session("next"))
+    bench.until(lambda: bench.status("next") == "Completed", "next is seen")
+    kept = bench.row("kept")
+    assert kept is not None
+    assert (kept.status, kept.source_state) == ("Completed", "gone")
+
+
+def test_a_dead_watcher_thread_is_replaced(bench: Bench) -> None:
+    engine = bench.start()
+    old = engine._lookout._watch
+    assert old is not None
+    old._inotify.stop()
+    old._inotify.join(5)
+    bench.until(lambda: engine._lookout._watch is not old, "another watch")
+    leave(bench.sessions, "after", session("after"))
+    bench.until(lambda: bench.status("after") == "Completed", "after is seen")
+
+
+WITHOUT_INOTIFY = """
+import sys, time
+from pathlib import Path
+from reevd.engine import Engine, Pace
+home = Path(sys.argv[1])
+engine = Engine(str(home / "sessions"), str(home / "db"), pace=Pace(poll=0.1))
+while not engine.ready:
+    time.sleep(engine.step())
+health = engine.health()
+(home / "sessions" / "session_p.json").write_text(sys.argv[2])
+deadline = time.monotonic() + 10
+while not engine.store.known(["p"]).executions and time.monotonic() < deadline:
+    time.sleep(min(engine.step(), 0.05))
+print(health.mode, bool(health.reasons), engine.store.known(["p"]).executions["p"].status)
+engine.close()
+"""
+
+
+def test_without_inotify_it_polls_and_says_so(bench: Bench) -> None:
+    zero = "echo 0 > /proc/sys/user/max_inotify_instances"
+    command = ["unshare", "-Ur", "sh", "-c", f'{zero} && exec "$@"', "sh"]
+    if subprocess.run([*command, "true"], capture_output=True).returncode != 0:
+        pytest.skip("this machine lets nobody make a user namespace")
+    arguments = [sys.executable, "-c", WITHOUT_INOTIFY, str(bench.home), json.dumps(session("p"))]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=60, cwd=ROOT)
+    assert done.stdout.split()[-3:] == ["poll", "True", "Completed"], done.stderr
+
+
+def test_a_file_that_becomes_readable_is_read(bench: Bench) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may read everything")
+    bench.start()
+    path = leave(bench.sessions, "shut", session("shut"))
+    path.chmod(0)
+    bench.until(lambda: bench.problems().get(path.name) == "permission", "the problem is shown")
+    path.chmod(0o600)
+    bench.until(lambda: bench.status("shut") == "Completed" and not bench.problems(), "it healed")
+
+
+def test_a_steady_writer_starves_nobody(bench: Bench) -> None:
+    """A file that changes all the time is shown as it changes, and so are the others."""
+    engine = bench.start()
+    busy = bench.sessions / "enhanced_otel_busy.jsonl"
+    line = json.dumps({"timestamp": "2026-01-01T00:00:00Z", "event_type": "StepComplete", "metadata": {}}) + "\n"
+    leave(bench.sessions, "busy", session("busy", end_time=None, final_result=None))
+    leave(bench.sessions, "other", session("other"))
+    ends = time.monotonic() + 0.5
+
+    def write_on() -> bool:
+        with busy.open("a") as file:
+            file.write(line)
+        return time.monotonic() > ends
+
+    bench.until(write_on, "half a second of writing")
+    assert bench.status("busy") == "Running"
+    assert bench.status("other") == "Completed"
+    assert engine.store.known(["other"]).files["session_other.json"].mark is not None

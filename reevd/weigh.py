@@ -90,7 +90,7 @@ def _evidence(
         trace=_trace(reading.telemetry) if reading.telemetry else None,
         session_file=session.name if session.fingerprint else None,
         otel_file=otel.name if otel.fingerprint else None,
-        began_at=_micros(previous.began_at) if previous else _began(reading, decisions, news),
+        began_at=_micros(previous.began_at) if previous else _began(decisions, news),
         news_at=news,
         decisions=decisions,
         lock=reading.lock if promised else "unknown",
@@ -112,12 +112,9 @@ def _news(previous: Execution | None, parts: tuple[Part, ...], now: int, stamp: 
     return news or now
 
 
-def _began(reading: Reading, decisions: tuple[Decision, ...], news: int) -> int:
-    """A run that is new to us began before its last news, and when its writer says, if that is earlier."""
-    claims = [decision.at for decision in decisions]
-    if isinstance(reading.session, Session) and reading.session.started_at:
-        claims.append(reading.session.started_at)
-    return min([news, *claims])
+def _began(decisions: tuple[Decision, ...], news: int) -> int:
+    """When a run that is new to us began: what we can vouch for, not what its writer's clock claims."""
+    return min([news, *(decision.at for decision in decisions)])
 
 
 def _micros(text: str) -> int:

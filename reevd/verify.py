@@ -1,0 +1,125 @@
+"""The user's own proof: every execution computed anew from its files and the journal, beside what is stored.
+
+It reads the folder, the journal and the database, and writes none of them. Executions that change while it
+looks are compared again.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import apsw
+
+from reevd import restore
+from reevd.clock import Clock
+from reevd.derive import DEFAULT_LIMITS
+from reevd.files import Folder
+from reevd.journal import Journal
+from reevd.names import classify
+from reevd.reader import Bounds, Reader
+from reevd.reconciler import Reconciler
+from reevd.store import Store
+
+BATCH = 500
+TRIES = 3
+FIELDS = (
+    "status",
+    "score",
+    "benchmark_id",
+    "agent",
+    "error_message",
+    "result_data",
+    "started_at",
+    "ended_at",
+    "tool_calls",
+)
+CALLS = "SELECT seq, tool_name, started_at, duration_ms, params, result, status, error_message FROM tool_calls"
+
+
+class Difference(NamedTuple):
+    """One field of one execution that the database does not have as the files say."""
+
+    execution_id: str
+    field: str
+    stored: Any
+    computed: Any
+
+
+class Verdict(NamedTuple):
+    executions: int
+    differences: list[Difference]
+
+
+def verify(sessions: str, database: str) -> Verdict:
+    """Raises OSError and apsw.Error where folder, journal or database cannot be read."""
+    with tempfile.TemporaryDirectory(prefix="reevd-verify-") as scratch:
+        journal_copy = os.path.join(scratch, "journal")
+        if os.path.exists(database + ".journal"):
+            shutil.copyfile(database + ".journal", journal_copy)
+        journal, store = Journal(journal_copy), Store(os.path.join(scratch, "computed"))
+        folder = Folder(sessions)
+        stored = apsw.Connection(database, flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            stored.set_busy_timeout(10_000)
+            return _compare(folder, journal, store, stored)
+        finally:
+            stored.close()
+            folder.close()
+            store.close()
+            journal.close()
+
+
+def _compare(folder: Folder, journal: Journal, store: Store, stored: apsw.Connection) -> Verdict:
+    restore.replay(store, journal, Clock().now())
+    reader, reconciler = Reader(folder, Bounds()), Reconciler(store, journal, DEFAULT_LIMITS)
+    waiting = sorted(_everything(folder, store, stored))
+    count, differences = len(waiting), list[Difference]()
+    for _ in range(TRIES):
+        differences = []
+        for start in range(0, len(waiting), BATCH):
+            batch = waiting[start : start + BATCH]
+            now = Clock().now()
+            # A stamp in the future: what is read now counts, whether or not it has settled.
+            reconciler.look(reader, batch, now, now * 1000 + 10**15, may_judge=False)
+            for execution_id in batch:
+                reader.forget(execution_id)
+                differences.extend(_differences(execution_id, store.db, stored))
+        waiting = sorted({difference.execution_id for difference in differences})
+    return Verdict(count, differences)
+
+
+def _everything(folder: Folder, store: Store, stored: apsw.Connection) -> set[str]:
+    ids = {row[0] for db in (store.db, stored) for row in db.execute("SELECT execution_id FROM execution_states")}
+    ids.update(row[0] for row in store.db.execute("SELECT execution_id FROM decisions"))
+    names = (classify(os.fsencode(name)) for name, _ in folder.scan())
+    return ids | {name.execution_id for name in names if name and name.execution_id}
+
+
+def _differences(execution_id: str, computed: apsw.Connection, stored: apsw.Connection) -> Iterator[Difference]:
+    (state, ours), (other, theirs) = (_fields(db, execution_id) for db in (stored, computed))
+    if theirs is None and state == "gone":
+        return  # it was seen while its files stood, had no result, and nothing is left to compare it with
+    if ours is None or theirs is None:
+        if ours is not theirs:
+            yield Difference(execution_id, "execution", ours and "known", theirs and "known")
+        return
+    for field, was, now in zip(FIELDS, ours, theirs, strict=True):
+        if was != now:
+            yield Difference(execution_id, field, was, now)
+    if "gone" not in (state, other):
+        calls = [
+            db.execute(f"{CALLS} WHERE execution_id = ? ORDER BY seq", (execution_id,)).fetchall()
+            for db in (stored, computed)
+        ]
+        if calls[0] != calls[1]:
+            yield Difference(execution_id, "tool_calls", calls[0], calls[1])
+
+
+def _fields(db: apsw.Connection, execution_id: str) -> tuple[str, tuple[Any, ...] | None]:
+    query = f"SELECT source_state, {', '.join(FIELDS)} FROM execution_states WHERE execution_id = ?"  # noqa: S608
+    row = db.execute(query, (execution_id,)).fetchone()
+    return (row[0], row[1:]) if row else ("", None)

@@ -87,6 +87,9 @@ class _Reader:
         for name, derivation in derived.items():
             if derivation.owner in derived or derivation.mint in derived:
                 node.fail(f"{name} is derived from a token account; it must be from a wallet and a mint")
+        for each in case.ground_truth.assertions:
+            if isinstance(each, TokenAccountBalance) and each.derivation not in (None, derived.get(each.pubkey)):
+                node.fail(f"{each.pubkey} is derived from one wallet and mint here, and from others there")
         return case
 
     def name(self, node: Node, *, declares: bool = False) -> Name:

@@ -10,7 +10,7 @@ import yaml
 
 from runner.errors import CaseError
 
-MAX_BYTES = 1 << 20
+MAX_BYTES, MAX_DEPTH = 1 << 20, 32
 U64_MAX = 2**64 - 1
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 WORDS = {"str": "text", "int": "an integer", "float": "a number", "bool": "true or false", "null": "nothing"}
@@ -110,13 +110,23 @@ def compose(raw: bytes, file: str) -> Node:
     if len(raw) > MAX_BYTES:
         raise CaseError(file, 1, "", f"it has {len(raw)} bytes, more than {MAX_BYTES}")
     try:
+        _require_shallow(raw, file)
         node = yaml.compose(raw, Loader=Loader)
-    except (yaml.MarkedYAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-        why = getattr(error, "problem", None) or "it is nested too deeply"
-        raise CaseError(file, mark.line + 1 if mark else 1, "", f"it is no YAML: {why}") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise CaseError(file, mark.line + 1 if mark else 1, "", f"it is no YAML: {error.problem}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise CaseError(file, 1, "", f"it is no YAML: {error}") from None
     if node is None:
         raise CaseError(file, 1, "", "it is empty")
     return Node(file, "", node)
+
+
+def _require_shallow(raw: bytes, file: str) -> None:
+    # Composing recurses in C: a document that is nested without end would take the process with it.
+    depth = 0
+    for event in yaml.parse(raw, Loader=Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH or isinstance(event, yaml.AliasEvent):
+            why = "an alias (*) has no place in a case" if depth <= MAX_DEPTH else "it is nested too deeply"
+            raise CaseError(file, event.start_mark.line + 1 if event.start_mark else 1, "", why)

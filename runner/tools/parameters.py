@@ -40,7 +40,9 @@ def _value(name: str, hint: Any, value: Any, address: Callable[[str], str]) -> A
     options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     if value is None and type(None) in options:
         return None
-    (wanted,) = (option for option in options if option is not type(None))
+    wanted = next((option for option in options if option is not type(None)), None)
+    if wanted is None:
+        raise ToolError(f"argument {name} must be null here, not {value!r}")
     if get_origin(wanted) is Literal:
         if value not in get_args(wanted):
             raise ToolError(f"argument {name} must be {' or '.join(map(repr, get_args(wanted)))}, not {value!r}")

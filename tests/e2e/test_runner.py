@@ -1,0 +1,553 @@
+"""reev-runner as a process: the four cases, and every way in which a run can end."""
+
+import ctypes
+import fcntl
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CASES = ROOT / "benchmarks"
+FIRST = CASES / "001-sol-transfer.yml"
+F_OFD_GETLK, FLOCK = 36, struct.Struct("hhqqi4x")
+DEADLINE = 30.0
+
+# The real runner with agents of ours beside its own. `patient` goes on when a byte or the end comes on stdin.
+PROGRAM = """
+import os, sys
+from runner.agents import AGENTS, Move
+from runner.cli import main
+
+class Patient:
+    def act(self, case, prompt, tools):
+        tools.call("get_account_balance", {"pubkey": "USER_WALLET_PUBKEY"})
+        os.read(0, 1)
+        tools.call("get_account_balance", {"pubkey": "NOBODY"})
+        tools.call("no_such_tool", {})
+        os.read(0, 1)
+        return AGENTS["deterministic"]().act(case, prompt, tools)
+
+class Busy:
+    def act(self, case, prompt, tools):
+        while True:
+            try:
+                tools.call("get_account_balance", {"pubkey": "USER_WALLET_PUBKEY"})
+            except Exception:
+                pass
+
+class Idle:
+    def act(self, case, prompt, tools):
+        return Move(())
+
+class Broken:
+    def act(self, case, prompt, tools):
+        return {}["the agent's mistake"]
+
+ours = {"patient": Patient, "busy": Busy, "idle": Idle, "broken": Broken}
+sys.exit(main(sys.argv[1:], agents={**AGENTS, **ours}))
+"""
+
+
+def environment(**settings):
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("REEV", "OTEL"))}
+    return kept | {"PYTHONPATH": str(ROOT)} | settings
+
+
+def run(*arguments, cwd=None, program=("-m", "runner"), preexec=None, **settings):
+    command = [sys.executable, "-P", *program, *map(str, arguments)]
+    return subprocess.run(
+        command, cwd=cwd, env=environment(**settings), capture_output=True, text=True, timeout=60, preexec_fn=preexec
+    )
+
+
+def run_ours(agent, folder, *arguments, **settings):
+    return run(FIRST, "--agent", agent, "--sessions-dir", folder, *arguments, program=("-c", PROGRAM), **settings)
+
+
+@contextmanager
+def started(folder, *arguments, **settings):
+    """The patient agent at its first wait: the session stands, and one tool call is in the telemetry."""
+    command = [sys.executable, "-P", "-c", PROGRAM, str(FIRST), "--agent", "patient"]
+    with subprocess.Popen(
+        [*command, "--sessions-dir", str(folder), "--execution-id", "x", *arguments],
+        env=environment(**settings),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_for(condition, process=None):
+    limit = time.monotonic() + DEADLINE
+    while not (found := condition()):
+        if process is not None and process.poll() is not None:
+            pytest.fail(f"the runner ended with {process.returncode}: {process.stderr.read().decode()}")
+        assert time.monotonic() < limit, "it did not come about"
+        time.sleep(0.002)
+    return found
+
+
+def session(folder, execution_id="x"):
+    return json.loads((folder / f"session_{execution_id}.json").read_bytes())
+
+
+def only_session(folder):
+    (path,) = folder.glob("session_*.json")
+    return json.loads(path.read_bytes())
+
+
+def lines(folder, name="enhanced_otel_x.jsonl"):
+    path = folder / name
+    return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]] if path.exists() else []
+
+
+def lock_is_held(path):
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        asked = FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        return FLOCK.unpack(fcntl.fcntl(descriptor, F_OFD_GETLK, asked))[0] != fcntl.F_UNLCK
+    finally:
+        os.close(descriptor)
+
+
+def waiting(folder):
+    return lambda: len(lines(folder)) == 3
+
+
+def step(document):
+    (only,) = document["final_result"]["data"]["steps"]
+    return only
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The four cases, run once as a folder."""
+    path = tmp_path_factory.mktemp("cases")
+    cases = path / "benchmarks"
+    cases.mkdir()
+    for number in ("001", "002", "003", "004"):
+        (file,) = CASES.glob(f"{number}-*.yml")
+        (cases / file.name).write_bytes(file.read_bytes())
+    ended = run(cases, "--sessions-dir", path, "--json")
+    assert ended.returncode == 1, ended.stderr
+    assert ended.stderr == ""
+    runs = [json.loads(line) for line in ended.stdout.splitlines()]
+    return {each["benchmark_id"][:3]: (each, session(path, each["execution_id"])) for each in runs}
+
+
+def test_001_moves_lamports(folder):
+    told, document = folder["001"]
+    states = step(document)["observation"]["account_states"]
+    assert (states["USER_WALLET_PUBKEY"]["lamports"], states["RECIPIENT_WALLET_PUBKEY"]["lamports"]) == (
+        899_995_000,
+        100_000_000,
+    )
+    assert step(document)["observation"]["last_transaction_logs"] == [
+        "Program 11111111111111111111111111111111 invoke [1]",
+        "Program 11111111111111111111111111111111 success",
+    ]
+    final = document["final_result"]
+    assert (final["success"], final["score"], final["status"], final["error"]) == (True, 1.0, "Succeeded", None)
+    assert (told["success"], told["score"], told["exit_status"]) == (True, 1.0, 0)
+    assert [verdict["passed"] for verdict in document["metadata"]["assertions"]] == [True, True]
+
+
+def test_002_moves_tokens(folder):
+    _, document = folder["002"]
+    states = step(document)["observation"]["account_states"]
+    assert (states["USER_USDC_ATA"]["amount"], states["RECIPIENT_USDC_ATA"]["amount"]) == (35_000_000, 15_000_000)
+    assert states["USER_USDC_ATA"]["mint"] == "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v"
+    assert (document["final_result"]["success"], document["final_result"]["score"]) == (True, 1.0)
+    assert document["final_result"]["tools"][0]["tool_name"] == "spl_transfer"
+
+
+def test_003_fails_with_the_chains_own_error(folder):
+    told, document = folder["003"]
+    observation, final = step(document)["observation"], document["final_result"]
+    error = "Error processing Instruction 0: custom program error: 0x1 (InstructionError(0, Custom(1)))"
+    assert (final["success"], final["score"], final["status"]) == (False, 0.75, "Failed")
+    assert final["error"] == {"kind": "transaction", "message": error} == told["error"]
+    assert (observation["last_transaction_status"], observation["last_transaction_error"]) == ("Failure", error)
+    assert "Program log: Error: insufficient funds" in observation["last_transaction_logs"]
+    assert observation["account_states"]["USER_USDC_ATA"]["amount"] == 10_000_000
+    assert all(verdict["passed"] for verdict in document["metadata"]["assertions"])
+
+
+def test_004_says_which_parts_were_missed(folder):
+    _, document = folder["004"]
+    final, judged = document["final_result"], document["metadata"]["score"]
+    assert (final["success"], final["score"]) == (True, 0.5)
+    assert {part["what"].partition(".")[2]: part["matched"] for part in judged["parts"]} == {
+        "program_id": True,
+        "accounts[0]": True,
+        "accounts[1]": False,
+        "accounts[2]": False,
+        "accounts[3]": False,
+        "data": False,
+    }
+    assert judged["parts"][4]["got"] is None
+    assert (judged["onchain"], judged["instructions"]) == (1.0, pytest.approx(2 / 6))
+    assert all(verdict["passed"] for verdict in document["metadata"]["assertions"])
+
+
+@pytest.mark.parametrize("case", ["001", "002", "003", "004"])
+def test_the_files_have_the_documented_shape(folder, case):
+    told, document = folder[case]
+    assert set(document) == {
+        "session_id",
+        "benchmark_id",
+        "agent_type",
+        "start_time",
+        "end_time",
+        "events",
+        "final_result",
+        "metadata",
+    }
+    assert document["session_id"] == told["execution_id"]
+    assert document["agent_type"] == "deterministic"
+    assert type(document["start_time"]) is type(document["end_time"]) is int
+    assert [event["event_type"] for event in document["events"]] == [
+        "SessionStart",
+        "ToolCall",
+        "ToolResult",
+        "TransactionExecution",
+        *(["Error"] if told["error"] else []),
+        "SessionEnd",
+    ]
+    assert set(step(document)) == {"thought", "action", "observation", "info"}
+    metadata = document["metadata"]
+    assert (metadata["chain"], metadata["liveness"], metadata["mode"]) == ("litesvm", "ofd-lock", "checkout")
+    assert (metadata["timeout_seconds"], metadata["steps_total"]) == (300.0, 1)
+    events = lines(Path(told["otel_file"]).parent, Path(told["otel_file"]).name)
+    assert [event["event_type"] for event in events] == ["Prompt", "ToolInput", "ToolOutput", "StepComplete"]
+    for event in events:
+        assert list(event) == [
+            "timestamp",
+            "session_id",
+            "reev_runner_version",
+            "reev_agent_version",
+            "event_type",
+            "prompt",
+            "tool_input",
+            "tool_output",
+            "timing",
+            "metadata",
+        ]
+        assert set(event["timing"]) == {"flow_timeuse_ms", "step_timeuse_ms"}
+        assert event["session_id"] == told["execution_id"]
+        assert len(event["timestamp"]) == 27
+        assert event["timestamp"].endswith("Z")
+    assert events[0]["metadata"] == {"liveness": "ofd-lock"}
+    assert events[0]["prompt"]["user_prompt"] == document["final_result"]["data"]["prompt"]
+    assert events[1]["tool_input"]["tool_args"] == document["final_result"]["tools"][0]["params"]
+    assert events[2]["tool_output"]["results"] == document["final_result"]["tools"][0]["result"]
+    assert events[2]["timing"]["step_timeuse_ms"] > 0
+    assert events[3]["metadata"] == {"step_name": "step_1"}
+    (call,) = document["final_result"]["tools"]
+    took = datetime.fromisoformat(call["end_time"]) - datetime.fromisoformat(call["start_time"])
+    assert took.total_seconds() * 1000 == pytest.approx(events[2]["timing"]["step_timeuse_ms"], abs=0.01)
+
+
+def test_a_run_is_seen_from_its_start_and_its_telemetry_live(tmp_path):
+    with started(tmp_path) as process:
+        wait_for(waiting(tmp_path), process)
+        stub = session(tmp_path)
+        assert (stub["final_result"], stub["end_time"]) == (None, None)
+        assert (stub["benchmark_id"], stub["agent_type"]) == ("001-sol-transfer", "patient")
+        assert stub["metadata"]["pid"] == process.pid
+        assert set(stub["metadata"]) == {
+            "runner",
+            "runner_version",
+            "pid",
+            "chain",
+            "liveness",
+            "timeout_seconds",
+            "mode",
+            "steps_total",
+        }
+        assert lock_is_held(tmp_path / "enhanced_otel_x.jsonl")
+        process.stdin.write(b".")
+        wait_for(lambda: len(lines(tmp_path)) == 7, process)
+        refused = [event["tool_output"] for event in lines(tmp_path) if event["event_type"] == "ToolOutput"][1:]
+        assert [output["success"] for output in refused] == [False, False]
+        assert "'NOBODY' is neither" in refused[0]["error_message"]
+        assert "there is no tool no_such_tool" in refused[1]["error_message"]
+        assert session(tmp_path)["final_result"] is None
+        process.stdin.close()
+        assert process.wait(DEADLINE) == 0
+    assert not lock_is_held(tmp_path / "enhanced_otel_x.jsonl")
+    final = session(tmp_path)["final_result"]
+    assert (final["success"], final["score"]) == (True, 1.0)
+    assert [call["status"] for call in final["tools"]] == ["success", "error", "error", "success"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_run_and_the_session_says_so(tmp_path, number):
+    with started(tmp_path) as process:
+        wait_for(waiting(tmp_path), process)
+        process.send_signal(number)
+        assert process.wait(DEADLINE) == 130
+        assert b"Traceback" not in process.stderr.read()
+    document = session(tmp_path)
+    final = document["final_result"]
+    assert (final["success"], final["score"], final["status"]) == (False, 0.0, "Failed")
+    assert final["error"] == {"kind": "interrupted", "message": f"the run was interrupted by {number.name}"}
+    assert document["end_time"] >= document["start_time"]
+    assert document["metadata"]["score"] is None
+    assert [call["tool_name"] for call in final["tools"]] == ["get_account_balance"]
+    assert not lock_is_held(tmp_path / "enhanced_otel_x.jsonl")
+
+
+def test_further_signals_tear_nothing(tmp_path):
+    with started(tmp_path) as process:
+        wait_for(waiting(tmp_path), process)
+        while process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)
+        stderr = process.stderr.read().decode()
+    # The files stand before Python gives the signals back; after that one may still end the process its own way.
+    assert process.returncode in (130, -signal.SIGINT, -signal.SIGTERM), stderr
+    assert session(tmp_path)["final_result"]["error"]["kind"] == "interrupted"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["enhanced_otel_x.jsonl", "session_x.json"]
+    assert all(line["session_id"] == "x" for line in lines(tmp_path))
+
+
+def test_the_time_limit_ends_a_run_that_waits(tmp_path):
+    with started(tmp_path, "--timeout", "0.5") as process:
+        assert process.wait(DEADLINE) == 124
+    final = session(tmp_path)["final_result"]
+    assert final["error"] == {"kind": "timeout", "message": "the run took longer than its limit of 0.5 s"}
+    assert (final["success"], final["score"], final["status"]) == (False, 0.0, "Failed")
+    assert 500 <= final["execution_time_ms"] < 10_000
+
+
+def test_the_time_limit_ends_a_run_that_is_busy_and_swallows_exceptions(tmp_path):
+    ended = run_ours("busy", tmp_path, "--timeout", "0.5")
+    assert ended.returncode == 124, ended.stderr
+    assert only_session(tmp_path)["final_result"]["error"]["kind"] == "timeout"
+
+
+def test_the_time_limit_holds_from_the_very_start(tmp_path):
+    ended = run(FIRST, "--sessions-dir", tmp_path, "--timeout", "0.0001")
+    assert ended.returncode == 124, ended.stderr
+    assert only_session(tmp_path)["final_result"]["error"]["kind"] == "timeout"
+
+
+def test_an_unexpected_error_is_in_the_session_file(tmp_path):
+    ended = run_ours("broken", tmp_path)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("Error: KeyError")
+    document = only_session(tmp_path)
+    final = document["final_result"]
+    assert final["error"] == {"kind": "internal", "message": 'KeyError: "the agent\'s mistake"'}
+    assert (final["success"], final["score"], final["status"]) == (False, 0.0, "Failed")
+    assert "Traceback" in document["events"][-3]["data"]["traceback"]
+
+
+def test_an_agent_that_proposes_nothing_has_failed(tmp_path):
+    ended = run_ours("idle", tmp_path)
+    assert ended.returncode == 1
+    final = only_session(tmp_path)["final_result"]
+    assert (final["success"], final["score"]) == (False, 0.0)
+    assert final["error"] == {"kind": "agent", "message": "the agent proposed no instruction"}
+
+
+def test_a_killed_runner_leaves_no_result_and_a_free_lock_and_its_id_can_be_used_again(tmp_path):
+    with started(tmp_path) as process:
+        wait_for(waiting(tmp_path), process)
+        process.kill()
+        process.wait(DEADLINE)
+    assert session(tmp_path)["final_result"] is None
+    assert not lock_is_held(tmp_path / "enhanced_otel_x.jsonl")
+    ended = run(FIRST, "--sessions-dir", tmp_path, "--execution-id", "x")
+    assert ended.returncode == 0, ended.stderr
+    assert session(tmp_path)["final_result"]["success"] is True
+    assert [line["event_type"] for line in lines(tmp_path)] == ["Prompt", "ToolInput", "ToolOutput", "StepComplete"]
+
+
+def test_an_id_that_is_running_is_refused(tmp_path):
+    with started(tmp_path) as process:
+        wait_for(waiting(tmp_path), process)
+        before = [(path.name, path.read_bytes()) for path in sorted(tmp_path.iterdir())]
+        ended = run(FIRST, "--sessions-dir", tmp_path, "--execution-id", "x")
+        assert ended.returncode == 2
+        assert "another run writes to it" in ended.stderr
+        assert [(path.name, path.read_bytes()) for path in sorted(tmp_path.iterdir())] == before
+
+
+def test_a_result_is_never_overwritten(tmp_path):
+    assert run(FIRST, "--sessions-dir", tmp_path, "--execution-id", "x").returncode == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    ended = run(FIRST, "--sessions-dir", tmp_path, "--execution-id", "x")
+    assert ended.returncode == 2
+    assert "holds a result already" in ended.stderr
+    assert "Try: " in ended.stderr
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_telemetry_can_be_turned_off(tmp_path):
+    ended = run(FIRST, "--sessions-dir", tmp_path, "--execution-id", "x", REEV_ENHANCED_OTEL="0")
+    assert ended.returncode == 0, ended.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["session_x.json"]
+    document = session(tmp_path)
+    assert document["metadata"]["liveness"] is None
+    assert [call["tool_name"] for call in document["final_result"]["tools"]] == ["sol_transfer"]
+
+
+def test_telemetry_can_go_elsewhere(tmp_path):
+    sessions, there = tmp_path / "sessions", tmp_path / "there"
+    setting = f"{there}/t_{{session_id}}.jsonl"
+    ended = run(FIRST, "--sessions-dir", sessions, "--execution-id", "x", REEV_ENHANCED_OTEL_FILE=setting)
+    assert ended.returncode == 0, ended.stderr
+    assert lines(there, "t_x.jsonl")[0]["event_type"] == "Prompt"
+    assert [path.name for path in sessions.iterdir()] == ["session_x.json"]
+    assert session(sessions)["metadata"]["liveness"] is None, "a reader of the folder cannot find that lock"
+
+
+def test_telemetry_that_cannot_be_written_fails_the_run(tmp_path):
+    ended = run(FIRST, "--sessions-dir", tmp_path, "--execution-id", "x", REEV_ENHANCED_OTEL_FILE="/dev/full")
+    assert ended.returncode == 1
+    error = session(tmp_path)["final_result"]["error"]
+    assert error["kind"] == "internal"
+    assert "No space left on device" in error["message"]
+
+
+def test_secrets_of_the_environment_stay_out_of_the_files(tmp_path):
+    ended = run(FIRST, "--sessions-dir", tmp_path, "--execution-id", "x", ZAI_API_KEY="s3cr3t-in-the-environment")
+    assert ended.returncode == 0
+    assert all(b"s3cr3t" not in path.read_bytes() for path in tmp_path.iterdir())
+
+
+def test_no_settings_are_needed(tmp_path):
+    ended = run(FIRST, cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    document = only_session(tmp_path / "logs" / "sessions")
+    assert document["final_result"]["success"] is True
+    assert f"session_{document['session_id']}.json" in ended.stdout
+    assert "001-sol-transfer: Succeeded, score 1" in ended.stdout
+
+
+def test_where_the_sessions_go(tmp_path):
+    flag, variable = tmp_path / "flag", tmp_path / "variable"
+    assert run(FIRST, "--quiet", cwd=tmp_path, REEV_SESSIONS_DIR=str(variable)).stdout == ""
+    assert only_session(variable)
+    assert run(FIRST, "--sessions-dir", flag, cwd=tmp_path, REEV_SESSIONS_DIR=str(variable)).returncode == 0
+    assert only_session(flag)
+    assert not (tmp_path / "logs").exists()
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", ".x", "-x", "x\n", "x y", "é", "a" * 129])
+def test_ids_that_are_refused(tmp_path, name):
+    ended = run(FIRST, "--sessions-dir", tmp_path / "s", f"--execution-id={name}")
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("Error: ")
+    assert not (tmp_path / "s").exists()
+
+
+def test_the_longest_id(tmp_path):
+    assert run(FIRST, "--sessions-dir", tmp_path, "--execution-id", "a" * 128).returncode == 0
+    assert session(tmp_path, "a" * 128)["final_result"]["success"] is True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        ([], 2, "PATH"),
+        ([FIRST, "--agent", "nobody"], 2, "one of: deterministic"),
+        ([FIRST, "--timeout", "0"], 2, "at most 3600"),
+        ([FIRST, "--timeout", "3601"], 2, "at most 3600"),
+        ([FIRST, "--timeout", "nan"], 2, "at most 3600"),
+        ([FIRST, "--timeout", "soon"], 2, "invalid float"),
+        ([FIRST, "--quiet", "--json"], 2, "not allowed with"),
+        ([FIRST, "--colour"], 2, "--colour"),
+        ([CASES, "--execution-id", "x"], 2, "is a folder"),
+        ([CASES / "999.yml"], 2, "no such file"),
+        ([FIRST, "--sessions-dir", "/dev/null/x"], 2, "making the sessions folder"),
+    ],
+)
+def test_what_the_command_line_refuses(tmp_path, arguments, status, said):
+    ended = run(*arguments, cwd=tmp_path)
+    assert ended.returncode == status
+    assert ended.stdout == ""
+    assert ended.stderr.startswith("Error: ")
+    assert "\nTry: " in ended.stderr
+    assert said in ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_case_that_is_not_valid_is_told_with_its_place(tmp_path):
+    case = tmp_path / "bad.yml"
+    case.write_text(FIRST.read_text().replace("lamports: 1000000000", "lamports: many"))
+    line = case.read_text()[: case.read_text().index("lamports: many")].count("\n") + 1
+    ended = run(case, "--sessions-dir", tmp_path / "s")
+    assert ended.returncode == 2
+    assert f"bad.yml:{line} initial_state[0].lamports: it must be an integer" in ended.stderr
+    assert list((tmp_path).glob("s/*")) == []
+
+
+def test_a_chain_that_is_not_there_is_refused_in_the_session_as_well(tmp_path):
+    ended = run(FIRST, "--sessions-dir", tmp_path, "--rpc-url", "http://127.0.0.1:8899")
+    assert ended.returncode == 3
+    assert "Try: leave out --rpc-url" in ended.stderr
+    document = only_session(tmp_path)
+    assert document["metadata"]["chain"] == "rpc"
+    assert document["final_result"]["error"]["kind"] == "chain"
+
+
+def test_a_flow_is_refused(tmp_path):
+    case = tmp_path / "flow.yml"
+    case.write_text(FIRST.read_text() + "flow: [{ step: 1, prompt: begin }, { step: 2, prompt: end }]\n")
+    ended = run(case, "--sessions-dir", tmp_path)
+    assert ended.returncode == 3
+    assert "flow of several steps" in ended.stderr
+    document = only_session(tmp_path)
+    assert (document["final_result"]["error"]["kind"], document["metadata"]["steps_total"]) == ("agent", 2)
+
+
+def forbid_executable_memory():
+    ctypes.CDLL(None).prctl(65, 1, 0, 0, 0)  # PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN
+
+
+@pytest.mark.skipif(ctypes.CDLL(None).prctl(66, 0, 0, 0, 0) < 0, reason="the kernel has no PR_SET_MDWE")
+def test_a_sandbox_without_executable_memory_is_told(tmp_path):
+    ended = run(FIRST, "--sessions-dir", tmp_path, preexec=forbid_executable_memory)
+    assert ended.returncode == 3, ended.stderr
+    assert "may not make memory executable" in ended.stderr
+    assert "panicked" not in ended.stderr
+    assert only_session(tmp_path)["final_result"]["error"]["kind"] == "chain"
+
+
+def test_the_version_and_the_help():
+    assert run("--version").stdout.startswith("reev-runner 0.")
+    told = run("--help")
+    assert (told.returncode, "--sessions-dir" in told.stdout) == (0, True)
+
+
+def test_a_reader_that_leaves_is_no_error(tmp_path):
+    command = [sys.executable, "-P", "-m", "runner", str(FIRST), "--sessions-dir", str(tmp_path)]
+    reading, writing = os.pipe()
+    os.close(reading)
+    with subprocess.Popen(command, env=environment(), stdout=writing, stderr=subprocess.PIPE) as process:
+        os.close(writing)
+        assert process.stderr.read() == b""
+    assert only_session(tmp_path)["final_result"]["success"] is True
+
+
+def test_output_without_unicode(tmp_path):
+    ended = run(FIRST, "--sessions-dir", tmp_path, PYTHONIOENCODING="ascii")
+    assert ended.returncode == 0
+    assert ended.stdout.startswith("ok 001-sol-transfer: Succeeded")

@@ -1,0 +1,195 @@
+"""Cases: the written ones load, and an error names file, line and field."""
+
+from pathlib import Path
+
+import pytest
+
+from runner import base58
+from runner.case import Derivation, SolBalanceChange, TokenAccountBalance
+from runner.case_file import find, load, parse
+from runner.errors import CaseError, UsageError
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+SYSTEM = "11111111111111111111111111111111"
+TOKEN = "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA"
+USDC = "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v"
+
+# Line numbers count from 1, the first line being `id`.
+VALID = f"""\
+id: 900-everything
+description: every field of the schema
+tags: [one, two]
+initial_state:
+  - pubkey: USER_WALLET_PUBKEY
+    owner: "{SYSTEM}"
+    lamports: 1000
+  - pubkey: USER_USDC_ATA
+    owner: {TOKEN}
+    lamports: 2039280
+    data: {{ mint: {USDC}, owner: USER_WALLET_PUBKEY, amount: "12" }}
+prompt: Do it.
+flow:
+  - step: 1
+    description: the first
+    prompt: begin
+    critical: false
+  - {{ step: 2, prompt: go on, timeout: 2.5, depends_on: [1] }}
+ground_truth:
+  transaction_status: Failure
+  min_score: 0.5
+  skip_instruction_validation: yes
+  success_criteria: [{{ type: steps_completed, required: 2 }}]
+  final_state_assertions:
+    - {{ type: SolBalanceChange, pubkey: USER_WALLET_PUBKEY, expected_change_gte: -5000, weight: 0.5 }}
+    - type: TokenAccountBalance
+      pubkey: RECIPIENT_USDC_ATA
+      expected_gte: 3
+      address_derivation: {{ type: AssociatedTokenAccount, owner: USER_WALLET_PUBKEY, mint: {USDC} }}
+  expected_instructions:
+    - program_id: "{SYSTEM}"
+      program_id_weight: 2
+      accounts:
+        - {{ pubkey: USER_WALLET_PUBKEY, is_signer: true, is_writable: false, weight: 0 }}
+      data: "..."
+      data_weight: 3
+"""
+
+
+def test_every_field_is_read():
+    case = parse(VALID.encode(), "x.yml")
+    truth = case.ground_truth
+    assert (case.id, case.tags, case.prompt, case.steps_total) == ("900-everything", ("one", "two"), "Do it.", 2)
+    assert case.initial_state[1].token.amount == 12
+    assert [(s.step, s.critical, s.timeout, s.depends_on) for s in case.flow] == [
+        (1, False, None, ()),
+        (2, True, 2.5, (1,)),
+    ]
+    assert (truth.transaction_status, truth.min_score, truth.skip_instruction_validation) == ("Failure", 0.5, True)
+    assert truth.success_criteria == ({"type": "steps_completed", "required": 2},)
+    assert truth.assertions == (
+        SolBalanceChange("USER_WALLET_PUBKEY", -5000, 0.5),
+        TokenAccountBalance("RECIPIENT_USDC_ATA", None, 3, Derivation("USER_WALLET_PUBKEY", USDC), 1.0),
+    )
+    (instruction,) = truth.instructions
+    assert (instruction.data, instruction.data_weight, instruction.program_id_weight) == (None, 3.0, 2.0)
+    assert instruction.accounts[0].weight == 0.0
+
+
+ERRORS = [
+    # what is replaced, by what, the line, the field, a part of the message
+    ("id: 900-everything", "id: ../x", 1, "id", "'../x'"),
+    ("id: 900-everything\n", "", 1, "", "id is missing"),
+    ("id: 900-everything", "id: 900", 1, "id", "must be text, not an integer"),
+    ("tags: [one, two]", "tags: one", 3, "tags", "must be a list, not text ('one')"),
+    ("    lamports: 1000\n", "    lamports: -1\n", 7, "initial_state[0].lamports", "between 0 and"),
+    ("    lamports: 1000\n", "    lamports: 1.5\n", 7, "initial_state[0].lamports", "must be an integer"),
+    ("    lamports: 1000\n", "    lamports: 0x10\n", 7, "initial_state[0].lamports", "decimal digits"),
+    ("    lamports: 1000\n", "    lamports: 18446744073709551616\n", 7, "initial_state[0].lamports", "between 0"),
+    ("    lamports: 1000\n", "    lamports:\n", 5, "initial_state[0]", "lamports is missing"),
+    ("    lamports: 1000\n", "    lamports: 1\n    colour: red\n", 8, "initial_state[0].colour", "not known here"),
+    ("    lamports: 1000\n", "    lamports: 1\n    lamports: 2\n", 8, "initial_state[0].lamports", "twice"),
+    (f'owner: "{SYSTEM}"', "owner: system", 6, "initial_state[0].owner", "'system' is no address"),
+    ("- pubkey: USER_USDC_ATA", "- pubkey: usdc", 8, "initial_state[1].pubkey", "neither an address"),
+    ("- pubkey: USER_USDC_ATA", "- pubkey: USER_WALLET_PUBKEY", 8, "initial_state[1].pubkey", "twice"),
+    (f"owner: {TOKEN}", f'owner: "{SYSTEM}"', 11, "initial_state[1].data", "only an account of the token program"),
+    ('amount: "12"', "amount: 12", 11, "initial_state[1].data.amount", "must be text"),
+    ('amount: "12"', 'amount: "1.2"', 11, "initial_state[1].data.amount", "digits in quotes"),
+    ("owner: USER_WALLET_PUBKEY, amount", "owner: USER_USDC_ATA, amount", 1, "", "derived from a token account"),
+    ("prompt: Do it.", 'prompt: " "', 12, "prompt", "must not be empty"),
+    ("depends_on: [1]", "depends_on: [2]", 18, "flow[1].depends_on[0]", "between 1 and 1"),
+    ("critical: false", "critical: maybe", 17, "flow[0].critical", "must be true or false"),
+    ("transaction_status: Failure", "transaction_status: Fine", 20, "ground_truth.transaction_status", "Success or"),
+    ("min_score: 0.5", "min_score: 2", 21, "ground_truth.min_score", "between 0 and 1"),
+    ("min_score: 0.5", "min_score: .nan", 21, "ground_truth.min_score", "between 0 and 1"),
+    ("SolBalanceChange", "Balance", 25, "ground_truth.final_state_assertions[0].type", "SolBalanceChange"),
+    ("weight: 0.5", "weight: -1", 25, "ground_truth.final_state_assertions[0].weight", "at least 0"),
+    ("      expected_gte: 3\n", "", 26, "ground_truth.final_state_assertions[1]", "exactly one of"),
+    (
+        "type: AssociatedTokenAccount",
+        "type: Pda",
+        29,
+        "ground_truth.final_state_assertions[1].address_derivation.type",
+        "",
+    ),
+    ("is_signer: true,", "", 34, "ground_truth.expected_instructions[0].accounts[0]", "is_signer is missing"),
+    ('data: "..."', 'data: "0l"', 35, "ground_truth.expected_instructions[0].data", "'0' is no base58 letter"),
+    ("tags: [one, two]", "tags: [one", 4, "", "it is no YAML"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "line", "field", "why"), ERRORS)
+def test_an_error_names_file_line_and_field(old, new, line, field, why):
+    assert VALID.count(old) == 1
+    with pytest.raises(CaseError) as caught:
+        parse(VALID.replace(old, new).encode(), "cases/x.yml")
+    error = caught.value
+    assert (error.file, error.line, error.field) == ("cases/x.yml", line, field)
+    assert why in str(error)
+    assert f"cases/x.yml:{line}" in str(error)
+
+
+def test_a_placeholder_that_nothing_declares_is_an_error():
+    text = VALID.replace("- { pubkey: USER_WALLET_PUBKEY, is_signer", "- { pubkey: USER_WALET_PUBKEY, is_signer")
+    with pytest.raises(CaseError, match="USER_WALET_PUBKEY is not in initial_state") as caught:
+        parse(text.encode(), "x.yml")
+    assert caught.value.line == 34
+
+
+def test_one_account_cannot_have_two_derivations():
+    other = "address_derivation: { type: AssociatedTokenAccount, owner: USER_WALLET_PUBKEY, mint: " + SYSTEM
+    text = VALID.replace("RECIPIENT_USDC_ATA", "USER_USDC_ATA").replace(
+        "address_derivation: { type: AssociatedTokenAccount, owner: USER_WALLET_PUBKEY, mint: " + USDC, other
+    )
+    with pytest.raises(CaseError, match="USER_USDC_ATA is derived from one wallet"):
+        parse(text.replace("mint: " + SYSTEM, f'mint: "{SYSTEM}"').encode(), "x.yml")
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"# nothing", b"- a\n- b", b"text", b"\xff\xfe\x00", b"a: &a [*a]", b"!!python/x {}"]
+)
+def test_what_is_no_case_is_an_error_of_the_file(raw):
+    with pytest.raises(CaseError) as caught:
+        parse(raw, "x.yml")
+    assert caught.value.line >= 1
+
+
+def test_a_huge_file_is_refused():
+    with pytest.raises(CaseError, match="more than"):
+        parse(b" " * (1 << 20) + b"x", "x.yml")
+
+
+def test_a_file_nested_without_end_is_refused():
+    with pytest.raises(CaseError):
+        parse(b"[" * 100_000, "x.yml")
+
+
+def test_the_written_cases_load_and_are_named_as_their_files():
+    files = find(BENCHMARKS)
+    assert [file.stem for file in files][:4] == [
+        "001-sol-transfer",
+        "002-spl-transfer",
+        "003-spl-transfer-fail",
+        "004-partial-score-spl-transfer",
+    ]
+    for file in files:
+        assert load(file).id == file.stem
+
+
+def test_find_refuses_what_holds_no_case(tmp_path):
+    with pytest.raises(UsageError, match="it holds no"):
+        find(tmp_path)
+    with pytest.raises(UsageError, match="no such file"):
+        find(tmp_path / "x.yml")
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"), [(b"", ""), (b"\0\0\x01", "112"), (b"hello", "Cn8eVZg"), (bytes(32), "1" * 32)]
+)
+def test_base58_there_and_back(raw, text):
+    assert (base58.encode(raw), base58.decode(text)) == (text, raw)
+
+
+@pytest.mark.parametrize("text", ["0", "O", "I", "l", " ", "é", "1" * 3000])
+def test_base58_refuses_other_letters(text):
+    with pytest.raises(ValueError, match="base58"):
+        base58.decode(text)

@@ -25,7 +25,7 @@ from reevd.rescan import Rescan, ids, odd_name
 from reevd.store import Change
 from reevd.times import SECOND, rfc3339
 
-BATCH = 256
+BATCH = 512
 TICK = SECOND // 2
 RETRY = SECOND // 2
 BUSY_WAL_FRAMES = 16_000  # 64 MiB: past this the log is moved into the database even while there is work

@@ -146,12 +146,12 @@ class _Daemon:
                 notify.tell(READY="1", STATUS=f"watching {self._settings.sessions_dir}")
             if watchdog:
                 notify.tell(WATCHDOG="1")
-            for descriptor, _ in poll.poll(min(pause, LONGEST_SLEEP) * 1000):
-                if descriptor == self._engine.wake:
-                    os.eventfd_read(self._engine.wake)
-            self._desk.serve()
             if self._reloading:
                 self._tune()
+            elif not self._desk.serve():
+                for descriptor, _ in poll.poll(min(pause, LONGEST_SLEEP) * 1000):
+                    if descriptor == self._engine.wake:
+                        os.eventfd_read(self._engine.wake)
 
     def _close(self) -> int:
         """Ends the server, then the engine. 1 where the server ended by itself."""

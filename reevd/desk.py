@@ -19,9 +19,10 @@ class Desk:
         self._syncs: list[tuple[Request, dict[str, Any], int, int, int]] = []
         self._ops: dict[str, Callable[[Request], None]] = {"health": self._health, "sync": self._sync}
 
-    def serve(self) -> None:
-        """Answers what can be answered now."""
-        for request in self._link.receive():
+    def serve(self) -> bool:
+        """Answers what can be answered now. Returns whether something new was asked."""
+        requests = self._link.receive()
+        for request in requests:
             op = self._ops.get(request.op)
             if op is None:
                 self._link.refuse(request, f"the engine knows no {request.op!r}")
@@ -42,6 +43,7 @@ class Desk:
             took = (self._engine.clock.now() - began) * 1000 / SECOND
             self._link.answer(request, {"benchmarks": benchmarks, "sessions": sessions, "duration_ms": took})
         self._syncs = waiting
+        return bool(requests)
 
     def _health(self, request: Request) -> None:
         self._link.answer(request, self._engine.health()._asdict())

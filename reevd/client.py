@@ -1,0 +1,117 @@
+"""A client for the daemon's socket, small enough that a command starts at once. Imports nothing of the daemon."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+DEFAULTS = ("logs/state/reevd.sock", "/run/reevd/reevd.sock")
+TIMEOUT_SECONDS = 30.0
+SYNC_SECONDS = 600.0
+
+
+class UnreachableError(Exception):
+    """No daemon answers on the socket."""
+
+
+class Answer(NamedTuple):
+    status: int
+    text: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
+def find_socket(given: str | None) -> str:
+    """The socket to ask: as given, else REEVD_SOCKET, else the checkout's, else the host's."""
+    if found := given or os.environ.get("REEVD_SOCKET"):
+        return found
+    return next((path for path in DEFAULTS if os.path.exists(path)), DEFAULTS[0])
+
+
+def part(text: str) -> str:
+    """Text as one part of a path."""
+    return quote(text, safe="")
+
+
+class Client:
+    """One connection, kept alive between requests and made anew when the daemon was restarted."""
+
+    def __init__(self, path: str, connect: Callable[[str, float], socket.socket] | None = None) -> None:
+        self.path = path
+        self._connect = connect or _connect
+        self._end: socket.socket | None = None
+
+    def get(self, path: str) -> Answer:
+        return self.request("GET", path, TIMEOUT_SECONDS)
+
+    def post(self, path: str, body: object = None) -> Answer:
+        return self.request("POST", path, SYNC_SECONDS, json.dumps(body).encode() if body is not None else b"")
+
+    def request(self, method: str, path: str, seconds: float, body: bytes = b"") -> Answer:
+        """Raises UnreachableError. A question that was broken off is asked once more: all of them bear that."""
+        reused = self._end is not None
+        try:
+            return self._ask(method, path, seconds, body)
+        except (OSError, EOFError) as error:
+            self.close()
+            if not reused:
+                raise UnreachableError(str(error) or "the daemon closed the connection") from error
+        try:
+            return self._ask(method, path, seconds, body)
+        except (OSError, EOFError) as error:
+            self.close()
+            raise UnreachableError(str(error) or "the daemon closed the connection") from error
+
+    def close(self) -> None:
+        if self._end is not None:
+            self._end.close()
+            self._end = None
+
+    def _ask(self, method: str, path: str, seconds: float, body: bytes) -> Answer:
+        if self._end is None:
+            self._end = self._connect(self.path, seconds)
+        self._end.settimeout(seconds)
+        head = f"{method} {path} HTTP/1.1\r\nHost: reevd\r\nContent-Length: {len(body)}\r\n"
+        head += "Content-Type: application/json\r\n\r\n" if body else "\r\n"
+        self._end.sendall(head.encode("ascii") + body)
+        return self._receive(self._end)
+
+    def _receive(self, end: socket.socket) -> Answer:
+        """uvicorn always says how long its JSON is: no chunks to put together."""
+        data = b""
+        while b"\r\n\r\n" not in data:
+            data += _some(end)
+        head, _, text = data.partition(b"\r\n\r\n")
+        lines = head.decode("latin-1").split("\r\n")
+        fields = dict(line.lower().split(": ", 1) for line in lines[1:])
+        length = int(fields["content-length"])
+        pieces, missing = [text], length - len(text)
+        while missing > 0:
+            pieces.append(_some(end))
+            missing -= len(pieces[-1])
+        if fields.get("connection") == "close":
+            self.close()
+        return Answer(int(lines[0].split(" ", 2)[1]), b"".join(pieces))
+
+
+def _connect(path: str, seconds: float) -> socket.socket:
+    end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        end.settimeout(seconds)
+        end.connect(path)
+    except OSError:
+        end.close()
+        raise
+    return end
+
+
+def _some(end: socket.socket) -> bytes:
+    data = end.recv(65536)
+    if not data:
+        raise EOFError
+    return data

@@ -1,0 +1,225 @@
+"""All questions that the database answers, as the API words them. Reads only; no web framework.
+
+Columns that hold JSON as text are passed through as they are, never parsed.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ctypes
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import apsw
+import orjson
+
+from reevd.model import Execution
+
+BUSY_MS = 5_000
+PAGE_CACHE_KIB = 16_384
+COLUMNS = ", ".join(Execution._fields)
+
+
+class Filter(NamedTuple):
+    """Which executions to list; None and empty mean all. Times are RFC 3339 text, bounds are inclusive."""
+
+    status: Sequence[str] = ()
+    agent: str | None = None
+    benchmark_id: str | None = None
+    since: str | None = None
+    until: str | None = None
+    min_score: float | None = None
+    max_score: float | None = None
+    text: str | None = None
+
+
+class Page(NamedTuple):
+    """Some items and where the next ones begin; `next_cursor` is None behind the last."""
+
+    items: list[dict[str, Any]]
+    next_cursor: str | None
+
+
+class CursorError(ValueError):
+    """A cursor that this API never gave out."""
+
+
+class Query:
+    """One connection for reading. Raises apsw.Error as SQLite does."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._db = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
+        self._db.set_busy_timeout(BUSY_MS)
+        self._db.pragma("cache_size", -PAGE_CACHE_KIB)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _rows(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        found: list[tuple[Any, ...]] = self._db.execute(query, values).fetchall()
+        return found
+
+    @property
+    def moved(self) -> bool:
+        """Whether the path leads to another database by now."""
+        answer = ctypes.c_int(0)
+        self._db.file_control("main", apsw.SQLITE_FCNTL_HAS_MOVED, ctypes.addressof(answer))
+        return bool(answer.value)
+
+    # -- executions ------------------------------------------------------------------------------------------
+
+    def execution(self, execution_id: str) -> dict[str, Any] | None:
+        rows = self._rows(f"SELECT {COLUMNS} FROM execution_states WHERE execution_id = ?", (execution_id,))  # noqa: S608
+        return _shown(rows[0]) if rows else None
+
+    def newest(self, benchmark_id: str) -> dict[str, Any] | None:
+        """The newest execution of a benchmark."""
+        query = f"SELECT {COLUMNS} FROM execution_states WHERE benchmark_id = ? ORDER BY created_at DESC, execution_id DESC LIMIT 1"  # noqa: S608, E501
+        rows = self._rows(query, (benchmark_id,))
+        return _shown(rows[0]) if rows else None
+
+    def executions(self, wanted: Filter, limit: int, cursor: str | None) -> Page:
+        """Newest first. Raises CursorError."""
+        conditions, values = _conditions(wanted)
+        if cursor is not None:
+            conditions.append("(created_at, execution_id) < (?, ?)")
+            values += _decode(cursor, 2)
+        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+        query = f"SELECT {COLUMNS} FROM execution_states {where} ORDER BY created_at DESC, execution_id DESC LIMIT ?"  # noqa: S608
+        rows = self._rows(query, (*values, limit + 1))
+        last = Execution._make(rows[limit - 1]) if len(rows) > limit else None
+        return Page([_shown(row) for row in rows[:limit]], last and _encode(last.created_at, last.execution_id))
+
+    def history(self, execution_id: str) -> Any:
+        """JSON array of {status, at, reason}; None where the execution is unknown."""
+        rows = self._rows("SELECT history FROM execution_states WHERE execution_id = ?", (execution_id,))
+        return orjson.Fragment(rows[0][0]) if rows else None
+
+    def tool_calls(self, execution_id: str, limit: int, cursor: str | None) -> Page:
+        """In the order in which they began."""
+        after = int(_decode(cursor, 1)[0]) if cursor is not None else -1
+        query = (
+            "SELECT seq, tool_name, started_at, duration_ms, params, result, status, error_message"
+            " FROM tool_calls WHERE execution_id = ? AND seq > ? ORDER BY seq LIMIT ?"
+        )
+        rows = self._rows(query, (execution_id, after, limit + 1))
+        names = ("tool_name", "started_at", "duration_ms", "params", "result", "status", "error_message")
+        items = [dict(zip(names, row[1:], strict=True)) for row in rows[:limit]]
+        for item in items:
+            item["params"], item["result"] = _json(item["params"]), _json(item["result"])
+        return Page(items, _encode(str(rows[limit - 1][0])) if len(rows) > limit else None)
+
+    def counts(self) -> dict[str, int]:
+        """Executions by status."""
+        return dict(self._rows("SELECT status, count(*) FROM execution_states GROUP BY status"))
+
+    # -- the rest --------------------------------------------------------------------------------------------
+
+    def benchmarks(self) -> list[dict[str, Any]]:
+        return [
+            _benchmark(row) for row in self._rows("SELECT id, description, tags, prompt FROM benchmarks ORDER BY id")
+        ]
+
+    def benchmark(self, name: str) -> dict[str, Any] | None:
+        """With its ten newest executions; None where neither the folder nor an execution names it."""
+        rows = self._rows("SELECT id, description, tags, prompt FROM benchmarks WHERE id = ?", (name,))
+        recent = [
+            {"execution_id": i, "agent_type": agent, "status": status, "created_at": at, "score": score}
+            for i, agent, status, at, score in self._rows(
+                "SELECT execution_id, agent, status, created_at, score FROM execution_states WHERE benchmark_id = ?"
+                " ORDER BY created_at DESC, execution_id DESC LIMIT 10",
+                (name,),
+            )
+        ]
+        if not rows and not recent:
+            return None
+        found = _benchmark(rows[0]) if rows else {"id": name, "description": "", "tags": [], "prompt": ""}
+        latest = recent[0]["execution_id"] if recent else None
+        return {**found, "recent_executions": recent, "latest_execution_id": latest}
+
+    def agents(self) -> list[str]:
+        return [agent for (agent,) in self._rows("SELECT DISTINCT agent FROM execution_states ORDER BY agent")]
+
+    def problems(self, limit: int, cursor: str | None) -> Page:
+        after = _decode(cursor, 1)[0] if cursor is not None else ""
+        names = ("path", "execution_id", "kind", "message", "since", "attempts")
+        query = f"SELECT {', '.join(names)} FROM problems WHERE path > ? ORDER BY path LIMIT ?"  # noqa: S608
+        rows = self._rows(query, (after, limit + 1))
+        items = [dict(zip(names, row, strict=True)) for row in rows[:limit]]
+        return Page(items, _encode(rows[limit - 1][0]) if len(rows) > limit else None)
+
+    def problem_count(self) -> int:
+        count: int = self._rows("SELECT count(*) FROM problems")[0][0]
+        return count
+
+
+def _shown(row: tuple[Any, ...]) -> dict[str, Any]:
+    """A row as the API shows an execution."""
+    e = Execution._make(row)
+    return {
+        "execution_id": e.execution_id,
+        "benchmark_id": e.benchmark_id,
+        "agent": e.agent,
+        "status": e.status,
+        "created_at": e.created_at,
+        "updated_at": e.updated_at,
+        "progress": e.progress,
+        "error_message": e.error_message,
+        "result_data": _json(e.result_data),
+        "metadata": _json(e.metadata),
+        "score": e.score,
+        "reason": e.reason,
+        "started_at": e.started_at,
+        "ended_at": e.ended_at,
+        "deadline_at": e.deadline_at,
+        "source": {"session": e.session_file, "otel": e.otel_file, "state": e.source_state},
+        "tool_calls": e.tool_calls,
+        "warnings": _json(e.warnings),
+    }
+
+
+def _json(text: str | None) -> Any:
+    return None if text is None else orjson.Fragment(text)
+
+
+def _benchmark(row: tuple[Any, ...]) -> dict[str, Any]:
+    return {"id": row[0], "description": row[1], "tags": _json(row[2]), "prompt": row[3]}
+
+
+def _conditions(wanted: Filter) -> tuple[list[str], list[Any]]:
+    conditions, values = [], list[Any]()
+    if wanted.status:
+        conditions.append(f"status IN ({','.join('?' * len(wanted.status))})")
+        values += wanted.status
+    for column, operator, value in (
+        ("agent", "=", wanted.agent),
+        ("benchmark_id", "=", wanted.benchmark_id),
+        ("created_at", ">=", wanted.since),
+        ("created_at", "<=", wanted.until),
+        ("score", ">=", wanted.min_score),
+        ("score", "<=", wanted.max_score),
+    ):
+        if value is not None:
+            conditions.append(f"{column} {operator} ?")
+            values.append(value)
+    if wanted.text:
+        columns = ("execution_id", "benchmark_id", "agent", "error_message", "reason")
+        conditions.append("(" + " OR ".join(f"instr(lower({c}), ?)" for c in columns) + ")")
+        values += [wanted.text.lower()] * len(columns)
+    return conditions, values
+
+
+def _encode(*parts: str) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps(parts)).decode().rstrip("=")
+
+
+def _decode(cursor: str, parts: int) -> list[str]:
+    try:
+        values = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (binascii.Error, ValueError):
+        raise CursorError(cursor) from None
+    if not isinstance(values, list) or len(values) != parts or not all(isinstance(value, str) for value in values):
+        raise CursorError(cursor)
+    return values

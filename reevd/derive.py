@@ -82,8 +82,8 @@ def derive(evidence: Evidence, now: int, limits: Limits = DEFAULT_LIMITS) -> Exe
         return _kept(previous, gone=evidence.session is None, now=now)
     state = _state(evidence, session)
     queued = next((d for d in evidence.decisions if d.kind == "queued"), None)
-    started = (session and session.started_at) or (trace and trace.first_at) or None
-    begins = [at for at in (queued and queued.at, started, trace and trace.first_at) if at]
+    started = _sharpest(session and session.started_at, trace and trace.first_at)
+    begins = [at for at in (queued and queued.at, started) if at]
     created = rfc3339(min(begins)) if begins else previous.created_at if previous else rfc3339(evidence.began_at)
     result = session.result if session else None
     calls = trace.calls if trace else 0
@@ -149,7 +149,8 @@ def deadline(evidence: Evidence, limits: Limits) -> int:
 
 
 def _state(evidence: Evidence, session: Session | None) -> _State:
-    last = (session and session.ended_at) or (evidence.trace and evidence.trace.last_at) or evidence.news_at
+    trace = evidence.trace
+    last = _sharpest(session and session.ended_at, trace and trace.last_at) or evidence.news_at
     if session and session.result:
         result = session.result
         score = "no score" if result.score is None else f"score {result.score:g}"
@@ -167,7 +168,7 @@ def _state(evidence: Evidence, session: Session | None) -> _State:
                 return _State(status, decision.reason, decision.at, decision.reason)
     if isinstance(evidence.session, str):
         return _State(Status.RUNNING, f"its session file cannot be read: {evidence.session}")
-    if session or evidence.trace:
+    if session or trace:
         return _State(Status.RUNNING, "its files stand and hold no result yet")
     previous = evidence.previous
     if previous and previous.status == Status.RUNNING:
@@ -185,6 +186,13 @@ def _kept(previous: Execution, *, gone: bool, now: int) -> Execution:
     if previous.source_state == state:
         return previous
     return previous._replace(source_state=state, updated_at=rfc3339(now))
+
+
+def _sharpest(told: int | None, seen: int | None) -> int | None:
+    """The session file's time; telemetry's where that is the same one, told to less than a second."""
+    if told is None or seen is None:
+        return told or seen or None
+    return seen if told % SECOND == 0 and 0 <= seen - told < SECOND else told
 
 
 def _first(*names: str | None) -> str:

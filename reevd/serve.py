@@ -9,7 +9,7 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import structlog
@@ -41,7 +41,7 @@ class PeerProtocol(HttpToolsProtocol):
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
         # uvicorn makes the scope when a message begins; the address is the first that comes after it.
-        extensions: dict[object, object] = self.scope.setdefault("extensions", {})
+        extensions = cast("dict[str, Any]", self.scope.setdefault("extensions", {}))
         extensions["reevd.peer"] = self.peer
 
 

@@ -1,0 +1,122 @@
+"""What a person sees: aligned columns, ages, marks, colour on a terminal only. Pure: text in, text out.
+
+Everything that came out of a file is escaped: a name or a message must not act on the terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+MARKS = {"Queued": "…", "Running": "▶", "Completed": "✔", "Failed": "✘", "Stopped": "■", "Timeout": "⏱"}
+COLOURS = {"Completed": 32, "Failed": 31, "Timeout": 31, "Stopped": 33, "Running": 36, "healthy": 32, "degraded": 33}
+WIDEST = 60
+
+
+def safe(value: object) -> str:
+    """Text without anything that a terminal could act on: control characters, also those that turn text round."""
+    text = str(value)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def table(rows: Iterable[Sequence[object]], heads: Sequence[str]) -> str:
+    """Columns as wide as their widest cell, WIDEST at most; numbers to the right."""
+    cells = [[_cut(safe("" if cell is None else cell)) for cell in row] for row in rows]
+    right = [bool(cells) and all(_number(row[i]) for row in cells) for i in range(len(heads))]
+    lines = [list(heads), *cells]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(line, widths, right, strict=True)
+        ).rstrip()
+        for line in lines
+    )
+
+
+def executions(items: Iterable[Mapping[str, Any]], now: float) -> str:
+    """A table of executions, one a line."""
+    rows = [
+        (
+            f"{MARKS.get(e['status'], '?')} {e['status']}",
+            score(e["score"]),
+            e["benchmark_id"],
+            e["agent"],
+            age(e["created_at"], now),
+            duration(e["started_at"], e["ended_at"]),
+            e["execution_id"],
+        )
+        for e in items
+    ]
+    return table(rows, ("status", "score", "benchmark", "agent", "began", "took", "execution")) if rows else "none"
+
+
+def execution(e: Mapping[str, Any], now: float) -> str:
+    """All that is to be said of one."""
+    source = e["source"]
+    fields: list[tuple[str, object]] = [
+        ("benchmark", e["benchmark_id"]),
+        ("agent", e["agent"]),
+        ("score", score(e["score"])),
+        ("why", e["reason"]),
+        ("error", e["error_message"]),
+        ("began", f"{e['started_at']} ({age(e['started_at'], now)})" if e["started_at"] else None),
+        ("took", duration(e["started_at"], e["ended_at"])),
+        ("given up", f"{e['deadline_at']} unless there is news" if e["deadline_at"] else None),
+        ("tool calls", e["tool_calls"]),
+        ("files", ", ".join(filter(None, (source["session"], source["otel"]))) or "none"),
+        ("source", None if source["state"] == "present" else f"the file is {source['state']}; the result is kept"),
+        *(("warning", text) for text in e["warnings"]),
+    ]
+    head = f"{MARKS.get(e['status'], '?')} {e['status']}  {safe(e['execution_id'])}"
+    return "\n".join([head, *(f"  {name:<11}{safe(value)}" for name, value in fields if value not in (None, ""))])
+
+
+def score(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def age(text: str | None, now: float) -> str:
+    """`3 s ago`, for RFC 3339 text and seconds since 1970."""
+    return "" if text is None else f"{span(now - seconds(text))} ago"
+
+
+def duration(began: str | None, ended: str | None) -> str:
+    return span(seconds(ended) - seconds(began)) if began and ended else ""
+
+
+def span(value: float) -> str:
+    """`40 ms`, `3.2 s`, `5 min`, `2 h`, `12 d`."""
+    value = max(value, 0.0)
+    for limit, unit, name in ((1, 0.001, "ms"), (120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
+        if value < limit:
+            return f"{value / unit:.{1 if name == 's' and value < 10 else 0}f} {name}"
+    return f"{value / 86_400:.0f} d"
+
+
+def seconds(text: str) -> float:
+    """Seconds since 1970 of the API's times, which are UTC with microseconds."""
+    from datetime import datetime  # only commands that show times pay for it
+
+    return datetime.fromisoformat(text).timestamp()
+
+
+def colour(text: str, *, wanted: bool) -> str:
+    """The first word of each line that names a status or a health, coloured."""
+    if not wanted:
+        return text
+    for word, number in COLOURS.items():
+        text = text.replace(
+            f"{MARKS.get(word, '')} {word}".strip(), f"\033[{number}m{MARKS.get(word, '')} {word}\033[0m"
+        )
+    return text
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= WIDEST else text[: WIDEST - 1] + "…"
+
+
+def _number(cell: str) -> bool:
+    return cell == "" or cell.replace(".", "", 1).isdigit()

@@ -94,7 +94,7 @@ def _recorded(
     try:
         with stop.limit(order.timeout):
             tracing = _tracing(clock, file, order.execution_id, liveness)
-            outcome = play(record, tracing, open_chain, make_agent, stop.check)
+            outcome = play(record, tracing, open_chain, make_agent, stop)
     except StoppedError as stopped:
         outcome, exit_status = _broken(Failure(stopped.kind, stopped.message)), stopped.exit_status
     except RunnerError as error:

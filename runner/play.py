@@ -14,6 +14,7 @@ from runner.keys import Keys, fresh
 from runner.record import Failure, Outcome, Record
 from runner.score import score, verify
 from runner.state import balances, lamports, observe, prepare
+from runner.stop import Stop
 from runner.toolbox import RecordedTools
 from runner.tools import NAMES, Bench, load
 from runner.tracing import AGENT_NAME, PROMPT, Tracing
@@ -26,9 +27,9 @@ def play(
     tracing: Tracing,
     open_chain: Callable[[], Chain],
     make_agent: Callable[[], Agent],
-    check: Callable[[], None],
+    stop: Stop,
 ) -> Outcome:
-    """`check` raises where the run is to end early. Raises ChainError and AgentError as the two do."""
+    """Raises ChainError and AgentError as the two do, and StoppedError where `stop` ends the run."""
     case = record.order.case
     asked = {"tool_name_list": list(NAMES), "user_prompt": case.prompt, "final_prompt": case.prompt}
     about = {PROMPT: orjson.dumps(asked).decode(), AGENT_NAME: record.order.agent, "reev.benchmark_id": case.id}
@@ -38,12 +39,11 @@ def play(
         chain, agent, keys = open_chain(), make_agent(), fresh(case)
         prepare(chain, case, keys)
         before = lamports(chain, keys, keys.key_map)
-        tools = RecordedTools(load(), Bench(chain, keys), record, tracing)
+        tools = RecordedTools(load(), Bench(chain, keys), record, tracing, stop)
         with tracing.span("step", "step_1", {}):
             move = agent.act(case, case.prompt, tools)
-            check()
-            sent = _execute(chain, keys, move, record)
-            check()
+            with stop.shield():
+                sent = _execute(chain, keys, move, record, stop)
     succeeded = sent is not None and sent.succeeded
     verdicts = tuple(
         verify(each, balances(chain, keys, each.pubkey, before[each.pubkey])) for each in case.ground_truth.assertions
@@ -57,9 +57,10 @@ def play(
     return Outcome(succeeded, judged, verdicts, failure)
 
 
-def _execute(chain: Chain, keys: Keys, move: Move, record: Record) -> Transaction | None:
+def _execute(chain: Chain, keys: Keys, move: Move, record: Record, stop: Stop) -> Transaction | None:
     """Has the agent's instructions executed as one transaction; None where there are none."""
-    sent = chain.execute(move.instructions, keys) if move.instructions else None
+    with stop.exposed():
+        sent = chain.execute(move.instructions, keys) if move.instructions else None
     if sent is not None:
         record.event("TransactionExecution", 1, _told(sent, len(move.instructions)))
     record.steps.append(

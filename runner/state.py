@@ -22,10 +22,9 @@ def prepare(chain: Chain, case: Case, keys: Keys) -> None:
             mint, owner = keys.address(initial.token.mint), keys.address(initial.token.owner)
             supplies[mint] = supplies.get(mint, 0) + initial.token.amount
             data = account_bytes(TokenAccount(mint, owner, initial.token.amount))
-        # An account without lamports is one that the chain does not hold yet.
-        if initial.lamports:
-            chain.put(keys.address(initial.pubkey), Account(initial.lamports, initial.owner, False, data))
+        chain.put(keys.address(initial.pubkey), Account(initial.lamports, initial.owner, False, data))
     for mint, supply in supplies.items():
+        # A chain that knows the mint already, as a copy of the main one does, keeps its own.
         if chain.account(mint) is None:
             chain.put(mint, Account(MINT_RENT, TOKEN_PROGRAM, False, mint_bytes(mint, supply)))
 

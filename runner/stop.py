@@ -1,7 +1,7 @@
 """What ends a run early: Ctrl-C, SIGTERM, a closed terminal, the time limit.
 
-Inside `limit` a signal raises StoppedError in the main thread, once; outside it is only noted, so that what is
-being written is written whole.
+The first of them raises StoppedError in the main thread, but only inside `limit`, and not inside `shield`: what
+is being written down there is written down whole. Elsewhere it is noted, and raised at the next occasion.
 """
 
 from __future__ import annotations
@@ -39,28 +39,49 @@ class Stop:
         if not self.interrupted:
             self._reason = None
         self._seconds = seconds
-        self._armed = True
+        signal.setitimer(signal.ITIMER_REAL, seconds)
         try:
-            self.check()
-            signal.setitimer(signal.ITIMER_REAL, seconds)
-            yield
-            self.check()
+            with self._raising(True):
+                self.check()
+                yield
+                self.check()
         finally:
-            self._armed = False
             signal.setitimer(signal.ITIMER_REAL, 0)
 
+    @contextmanager
+    def shield(self) -> Iterator[None]:
+        """Nothing is raised within the block; what comes meanwhile is raised at its end."""
+        with self._raising(False):
+            yield
+        self.check()
+
+    @contextmanager
+    def exposed(self) -> Iterator[None]:
+        """Within a shield: a block that may take long, and may be interrupted."""
+        with self._raising(True):
+            self.check()
+            yield
+
     def check(self) -> None:
-        """Raises what has been received. An exception in a callback of a library can be lost; this is not."""
+        """Raises what has come. An exception that a signal raised in a library's callback can be lost; this is not."""
         if self._reason is not None:
             raise self._reason
 
+    @contextmanager
+    def _raising(self, armed: bool) -> Iterator[None]:
+        before, self._armed = self._armed, armed
+        try:
+            yield
+        finally:
+            self._armed = before
+
     def _received(self, number: int, frame: FrameType | None) -> None:
         del frame
+        if self._reason is not None:
+            return
         if number == signal.SIGALRM:
-            reason = StoppedError("timeout", f"the run took longer than its limit of {self._seconds:g} s")
+            self._reason = StoppedError("timeout", f"the run took longer than its limit of {self._seconds:g} s")
         else:
-            reason = StoppedError("interrupted", f"the run was interrupted by {signal.Signals(number).name}")
-        self._reason = self._reason or reason
+            self._reason = StoppedError("interrupted", f"the run was interrupted by {signal.Signals(number).name}")
         if self._armed:
-            self._armed = False
             raise self._reason

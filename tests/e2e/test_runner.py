@@ -4,6 +4,7 @@ import ctypes
 import fcntl
 import json
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -20,6 +21,7 @@ CASES = ROOT / "benchmarks"
 FIRST = CASES / "001-sol-transfer.yml"
 F_OFD_GETLK, FLOCK = 36, struct.Struct("hhqqi4x")
 DEADLINE = 30.0
+RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 # The real runner with agents of ours beside its own. `patient` goes on when a byte or the end comes on stdin.
 PROGRAM = """
@@ -74,11 +76,11 @@ def run_ours(agent, folder, *arguments, **settings):
 
 
 @contextmanager
-def started(folder, *arguments, **settings):
-    """The patient agent at its first wait: the session stands, and one tool call is in the telemetry."""
-    command = [sys.executable, "-P", "-c", PROGRAM, str(FIRST), "--agent", "patient"]
+def started(folder, *arguments, case=FIRST, **settings):
+    """A run with the patient agent, as execution `x` where the case is a single one."""
+    command = [sys.executable, "-P", "-c", PROGRAM, str(case), "--agent", "patient", "--sessions-dir", str(folder)]
     with subprocess.Popen(
-        [*command, "--sessions-dir", str(folder), "--execution-id", "x", *arguments],
+        [*command, *(["--execution-id", "x"] if case.is_file() else []), *arguments],
         env=environment(**settings),
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
@@ -249,8 +251,7 @@ def test_the_files_have_the_documented_shape(folder, case):
         ]
         assert set(event["timing"]) == {"flow_timeuse_ms", "step_timeuse_ms"}
         assert event["session_id"] == told["execution_id"]
-        assert len(event["timestamp"]) == 27
-        assert event["timestamp"].endswith("Z")
+        assert RFC3339.fullmatch(event["timestamp"])
     assert events[0]["metadata"] == {"liveness": "ofd-lock"}
     assert events[0]["prompt"]["user_prompt"] == document["final_result"]["data"]["prompt"]
     assert events[1]["tool_input"]["tool_args"] == document["final_result"]["tools"][0]["params"]
@@ -309,15 +310,18 @@ def test_a_signal_ends_the_run_and_the_session_says_so(tmp_path, number):
     assert document["end_time"] >= document["start_time"]
     assert document["metadata"]["score"] is None
     assert [call["tool_name"] for call in final["tools"]] == ["get_account_balance"]
+    assert [line["event_type"] for line in lines(tmp_path)] == ["Prompt", "ToolInput", "ToolOutput"]
     assert not lock_is_held(tmp_path / "enhanced_otel_x.jsonl")
 
 
 def test_further_signals_tear_nothing(tmp_path):
     with started(tmp_path) as process:
         wait_for(waiting(tmp_path), process)
-        while process.poll() is None:
+        limit = time.monotonic() + DEADLINE
+        while process.poll() is None and time.monotonic() < limit:
             process.send_signal(signal.SIGINT)
             process.send_signal(signal.SIGTERM)
+            time.sleep(0.0005)  # a storm without a pause would leave the process no time for anything else
         stderr = process.stderr.read().decode()
     # The files stand before Python gives the signals back; after that one may still end the process its own way.
     assert process.returncode in (130, -signal.SIGINT, -signal.SIGTERM), stderr
@@ -335,10 +339,26 @@ def test_the_time_limit_ends_a_run_that_waits(tmp_path):
     assert 500 <= final["execution_time_ms"] < 10_000
 
 
-def test_the_time_limit_ends_a_run_that_is_busy_and_swallows_exceptions(tmp_path):
-    ended = run_ours("busy", tmp_path, "--timeout", "0.5")
+@pytest.mark.parametrize("limit", ["0.2", "0.25", "0.3"])
+def test_the_time_limit_ends_a_run_that_is_busy_and_swallows_exceptions(tmp_path, limit):
+    ended = run_ours("busy", tmp_path, "--timeout", limit, "--execution-id", "x")
     assert ended.returncode == 124, ended.stderr
-    assert only_session(tmp_path)["final_result"]["error"]["kind"] == "timeout"
+    final = session(tmp_path)["final_result"]
+    assert final["error"]["kind"] == "timeout"
+    outputs = [line["tool_output"] for line in lines(tmp_path) if line["event_type"] == "ToolOutput"]
+    assert len(outputs) > 10
+    assert [output["results"] for output in outputs] == [call["result"] for call in final["tools"]]
+    assert [output["success"] for output in outputs] == [call["status"] == "success" for call in final["tools"]]
+    assert len(lines(tmp_path)) == 1 + 2 * len(outputs)
+
+
+def test_an_interrupted_folder_starts_no_further_case(tmp_path):
+    with started(tmp_path, case=CASES) as process:
+        (path,) = wait_for(lambda: list(tmp_path.glob("session_*.json")), process)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(DEADLINE) == 130
+    assert list(tmp_path.glob("session_*.json")) == [path]
+    assert json.loads(path.read_bytes())["final_result"]["error"]["kind"] == "interrupted"
 
 
 def test_the_time_limit_holds_from_the_very_start(tmp_path):
@@ -397,6 +417,9 @@ def test_a_result_is_never_overwritten(tmp_path):
     assert "holds a result already" in ended.stderr
     assert "Try: " in ended.stderr
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    (tmp_path / "enhanced_otel_x.jsonl").unlink()
+    assert run(FIRST, "--sessions-dir", tmp_path, "--execution-id", "x").returncode == 2
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"session_x.json": before["session_x.json"]}
 
 
 def test_telemetry_can_be_turned_off(tmp_path):

@@ -78,6 +78,7 @@ def test_every_field_is_read():
 ERRORS = [
     # what is replaced, by what, the line, the field, a part of the message
     ("id: 900-everything", "id: ../x", 1, "id", "'../x'"),
+    ("id: 900-everything", "id: a/b", 1, "id", "'a/b'"),
     ("id: 900-everything\n", "", 1, "", "id is missing"),
     ("id: 900-everything", "id: 900", 1, "id", "must be text, not an integer"),
     ("tags: [one, two]", "tags: one", 3, "tags", "must be a list, not text ('one')"),

@@ -5,10 +5,13 @@ import pytest
 from runner import base58
 from runner.agents.deterministic import Deterministic
 from runner.case_file import parse
+from runner.chain import Account
 from runner.chain.litesvm import EmbeddedChain
 from runner.errors import AgentError
+from runner.instruction import AccountMeta, Instruction
 from runner.keys import associated, fresh
 from runner.state import prepare
+from runner.token_program import TokenAccount, account_bytes, mint_bytes, read_account
 from runner.tools import NAMES, Bench, ToolError, load
 from runner.tools.parameters import read
 
@@ -136,6 +139,37 @@ def test_errors_of_the_chain_before_any_instruction(bench):
     tool = load()["sol_transfer"]
     sent = bench.chain.execute(tool.call(read(tool.parameters, transfer(), keys.address), bench).instructions, keys)
     assert sent.error == "Error processing the transaction: AccountNotFound"
+
+
+def checked_transfer(bench, amount, decimals):
+    user, recipient = bench.keys.address("USER_WALLET_PUBKEY"), bench.keys.address("RECIPIENT_WALLET_PUBKEY")
+    accounts = (
+        AccountMeta(associated(user, USDC), False, True),
+        AccountMeta(USDC, False, False),
+        AccountMeta(associated(recipient, USDC), False, True),
+        AccountMeta(user, True, False),
+    )
+    data = bytes([12]) + amount.to_bytes(8, "little") + bytes([decimals])
+    return Instruction(TOKEN, accounts, data)
+
+
+def test_the_mints_of_a_case_stand_with_their_decimals(bench):
+    recipient = bench.keys.address("RECIPIENT_WALLET_PUBKEY")
+    account = Account(2_039_280, TOKEN, False, account_bytes(TokenAccount(USDC, recipient, 0)))
+    bench.chain.put(associated(recipient, USDC), account)
+    refused = bench.chain.execute([checked_transfer(bench, 5, 9)], bench.keys)
+    assert refused.error.startswith("Error processing Instruction 0: custom program error: 0x12 ")  # mint decimals
+    assert bench.chain.execute([checked_transfer(bench, 5, 6)], bench.keys).succeeded
+    assert read_account(bench.chain.account(associated(recipient, USDC)).data).amount == 5
+
+
+def test_a_mint_that_the_chain_knows_is_left_as_it_is():
+    case = parse(CASE.encode(), "x.yml")
+    chain, keys = EmbeddedChain(), fresh(case)
+    known = Account(5_000_000, TOKEN, False, mint_bytes(USDC, 77))
+    chain.put(USDC, known)
+    prepare(chain, case, keys)
+    assert chain.account(USDC) == known
 
 
 def test_the_same_transaction_can_be_sent_again(bench):

@@ -6,7 +6,9 @@ index (in another engine), and a replaced row cannot be half new.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -67,6 +69,9 @@ class Change(NamedTuple):
 
 def connect(path: str) -> apsw.Connection:
     """A connection for reading and writing, in WAL mode, with bounded waits."""
+    # For its owner alone; SQLite gives its log the same mode. Others ask over the socket.
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     db = apsw.Connection(path)
     db.set_busy_timeout(BUSY_MS)
     db.pragma("journal_mode", "wal")

@@ -30,7 +30,11 @@ class Telemetry(Tracing):
     def __init__(self, clock: Clock, lines: Lines) -> None:
         super().__init__(clock)
         # Set here, not by the environment: a line must come out whole, and every time.
-        limits = SpanLimits(max_attribute_length=SpanLimits.UNSET, max_span_attribute_length=SpanLimits.UNSET)
+        limits = SpanLimits(
+            max_span_attributes=SpanLimits.UNSET,
+            max_attribute_length=SpanLimits.UNSET,
+            max_span_attribute_length=SpanLimits.UNSET,
+        )
         provider = TracerProvider(
             sampler=ALWAYS_ON,
             resource=Resource({"service.name": "reev-runner", "service.version": __version__}),

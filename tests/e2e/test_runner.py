@@ -354,11 +354,17 @@ def test_the_time_limit_ends_a_run_that_is_busy_and_swallows_exceptions(tmp_path
 
 def test_an_interrupted_folder_starts_no_further_case(tmp_path):
     with started(tmp_path, case=CASES) as process:
-        (path,) = wait_for(lambda: list(tmp_path.glob("session_*.json")), process)
+        (first,) = wait_for(lambda: list(tmp_path.glob("enhanced_otel_*.jsonl")), process)
+        process.stdin.write(b"..")
+        (second,) = wait_for(lambda: set(tmp_path.glob("enhanced_otel_*.jsonl")) - {first}, process)
+        assert [lock_is_held(path) for path in (first, second)] == [False, True]
         process.send_signal(signal.SIGINT)
         assert process.wait(DEADLINE) == 130
-    assert list(tmp_path.glob("session_*.json")) == [path]
-    assert json.loads(path.read_bytes())["final_result"]["error"]["kind"] == "interrupted"
+    sessions = [json.loads(path.read_bytes()) for path in tmp_path.glob("session_*.json")]
+    ends = {each["benchmark_id"]: each["final_result"]["error"] for each in sessions}
+    assert set(ends) == {"001-sol-transfer", "002-spl-transfer"}
+    assert ends["001-sol-transfer"] is None
+    assert ends["002-spl-transfer"]["kind"] == "interrupted"
 
 
 def test_the_time_limit_holds_from_the_very_start(tmp_path):
@@ -447,6 +453,14 @@ def test_telemetry_that_cannot_be_written_fails_the_run(tmp_path):
     error = session(tmp_path)["final_result"]["error"]
     assert error["kind"] == "internal"
     assert "No space left on device" in error["message"]
+
+
+def test_settings_of_the_telemetry_library_do_not_cut_the_lines(tmp_path):
+    settings = {"OTEL_TRACES_SAMPLER": "always_off", "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT": "5"}
+    settings |= {"OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "5", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "1"}
+    ended = run(FIRST, "--sessions-dir", tmp_path, "--execution-id", "x", **settings)
+    assert ended.returncode == 0, ended.stderr
+    assert [line["event_type"] for line in lines(tmp_path)] == ["Prompt", "ToolInput", "ToolOutput", "StepComplete"]
 
 
 def test_secrets_of_the_environment_stay_out_of_the_files(tmp_path):
@@ -539,6 +553,14 @@ def test_a_flow_is_refused(tmp_path):
     assert "flow of several steps" in ended.stderr
     document = only_session(tmp_path)
     assert (document["final_result"]["error"]["kind"], document["metadata"]["steps_total"]) == ("agent", 2)
+
+
+def test_a_folder_whose_cases_fail_in_different_ways_has_failed(tmp_path):
+    (tmp_path / "1.yml").write_text(FIRST.read_text() + "flow: [{ step: 1, prompt: begin }]\n")
+    (tmp_path / "2.yml").write_text((CASES / "003-spl-transfer-fail.yml").read_text())
+    assert run(tmp_path, "--sessions-dir", tmp_path / "s").returncode == 1
+    (tmp_path / "2.yml").unlink()
+    assert run(tmp_path, "--sessions-dir", tmp_path / "s").returncode == 3
 
 
 def forbid_executable_memory():

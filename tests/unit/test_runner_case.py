@@ -94,6 +94,7 @@ ERRORS = [
     ("- pubkey: USER_USDC_ATA", "- pubkey: USER_WALLET_PUBKEY", 8, "initial_state[1].pubkey", "twice"),
     (f"owner: {TOKEN}", f'owner: "{SYSTEM}"', 11, "initial_state[1].data", "only an account of the token program"),
     ('amount: "12"', "amount: 12", 11, "initial_state[1].data.amount", "must be text"),
+    ('amount: "12"', f'amount: "{"9" * 5000}"', 11, "initial_state[1].data.amount", "digits in quotes"),
     ('amount: "12"', 'amount: "1.2"', 11, "initial_state[1].data.amount", "digits in quotes"),
     ("owner: USER_WALLET_PUBKEY, amount", "owner: USER_USDC_ATA, amount", 1, "", "derived from a token account"),
     ("prompt: Do it.", 'prompt: " "', 12, "prompt", "must not be empty"),

@@ -77,6 +77,19 @@ def test_what_is_exposed_within_a_shield_is_interrupted(stop):
     assert reached == ["after it, whole"]
 
 
+def test_only_the_first_signal_is_raised(stop):
+    reached = []
+    with pytest.raises(StoppedError) as caught, stop.limit(LONG):
+        try:
+            interrupt()
+            time.sleep(LONG)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+            reached.append("its end")
+    assert reached == ["its end"]
+    assert "SIGINT" in caught.value.message
+
+
 def test_a_signal_that_a_library_swallowed_is_raised_at_the_end(stop):
     with pytest.raises(StoppedError), stop.limit(LONG), contextlib.suppress(BaseException):
         interrupt()

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from reevd import render
 from reevd.client import Client, UnreachableError, find_socket, part
+from reevd.usage import parser
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
+    from argparse import Namespace
 
 DONE, UNSUCCESSFUL, USAGE, NO_DAEMON, NOT_FOUND, TIMED_OUT = 0, 1, 2, 3, 4, 124
 API = "/api/v1"
@@ -187,7 +188,8 @@ COMMANDS: dict[str, Callable[[Shell], int]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 0 done; 1 Failed, Stopped or Timeout; 2 usage; 3 no daemon; 4 not found; 124 timed out."""
-    asked = _parser().parse_args(arguments)
+    lines = {name: (command.__doc__ or "").splitlines()[0] for name, command in COMMANDS.items()}
+    asked = parser(lines).parse_args(arguments)
     shell = Shell(asked)
     try:
         return COMMANDS[asked.command](shell)
@@ -219,53 +221,6 @@ def _brief(call: dict[str, Any]) -> str:
     if isinstance(params, dict):
         return ", ".join(f"{k}={v}" for k, v in params.items() if v is not None)
     return "" if params is None else str(params)
-
-
-def _parser() -> ArgumentParser:
-    from argparse import ArgumentParser
-
-    parser = ArgumentParser(prog="reevctl", description="Asks reevd how the executions stand.")
-    parser.add_argument(
-        "--socket", help="the daemon's socket (REEVD_SOCKET; ./logs/state/reevd.sock; /run/reevd/reevd.sock)"
-    )
-    parser.add_argument("--json", action="store_true", help="print what the API answered")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, command in COMMANDS.items():
-        line = (command.__doc__ or "").splitlines()[0]
-        sub = commands.add_parser(name, help=line, description=line)
-        # Also behind the command; only what is given there overrides what stands before it.
-        sub.add_argument("--json", action="store_true", default=_suppress(), help="print what the API answered")
-        if name in ("show", "history", "tools"):
-            sub.add_argument("id", help="execution id")
-        elif name == "status":
-            sub.add_argument("id", nargs="?", help="execution id; without it, all of them in short")
-        elif name == "wait":
-            sub.add_argument("id", nargs="+", help="execution ids")
-            sub.add_argument("--timeout", type=float, metavar="SECONDS", help="give up after so long: exit status 124")
-        elif name == "list":
-            _add_filters(sub)
-    return parser
-
-
-def _suppress() -> str:
-    from argparse import SUPPRESS
-
-    return SUPPRESS
-
-
-def _add_filters(sub: ArgumentParser) -> None:
-    sub.add_argument(
-        "--status", action="append", help="Queued, Running, Completed, Failed, Stopped, Timeout; may be repeated"
-    )
-    sub.add_argument("--agent")
-    sub.add_argument("--benchmark", metavar="ID")
-    sub.add_argument("--since", metavar="TIME", help="created then or later, such as 2026-01-31T12:00:00Z")
-    sub.add_argument("--until", metavar="TIME", help="created then or earlier")
-    sub.add_argument("--min-score", type=float)
-    sub.add_argument("--max-score", type=float)
-    sub.add_argument("--text", help="in the id, the benchmark, the agent, the reason or the error")
-    sub.add_argument("--limit", type=int, default=100, help="at most so many, 1000 at most (default: 100)")
-    sub.add_argument("--cursor", help="go on where the last page ended")
 
 
 if __name__ == "__main__":

@@ -19,15 +19,15 @@ import orjson
 import structlog
 
 from reevd import link, notify
+from reevd.bounds import Bounds, Pace
 from reevd.clock import Clock
 from reevd.config import Settings
 from reevd.derive import Limits
 from reevd.desk import Desk, sync_benchmarks
-from reevd.engine import Engine, Pace
+from reevd.engine import Engine
 from reevd.errors import ConfigError
 from reevd.listener import listen
 from reevd.lock import hold
-from reevd.reader import Bounds
 
 STOP_SECONDS = 6.0
 LONGEST_SLEEP = 1.0

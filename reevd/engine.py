@@ -12,17 +12,17 @@ from typing import NamedTuple
 import apsw
 import structlog
 
-from reevd import restore
 from reevd.agenda import Agenda
+from reevd.books import Books
+from reevd.bounds import DEFAULT_BOUNDS, DEFAULT_PACE, Bounds, Pace
+from reevd.change import Change
 from reevd.clock import Clock
 from reevd.derive import DEFAULT_LIMITS, Limits
-from reevd.inspection import Inspection
-from reevd.journal import Journal
 from reevd.lookout import Lookout
-from reevd.reader import Bounds, Reader
-from reevd.reconciler import Reconciler, StoringError
+from reevd.reader import Reader
+from reevd.reconciler import StoringError
 from reevd.rescan import Rescan, ids, odd_name
-from reevd.store import Change
+from reevd.store import Store
 from reevd.times import SECOND, rfc3339
 
 BATCH = 512
@@ -31,13 +31,6 @@ RETRY = SECOND // 2
 BUSY_WAL_FRAMES = 16_000  # 64 MiB: past this the log is moved into the database even while there is work
 
 log = structlog.get_logger("reevd.engine")
-
-
-class Pace(NamedTuple):
-    """Seconds between scans of the whole folder: where events arrive, and where they do not."""
-
-    rescan: float = 30.0
-    poll: float = 1.0
 
 
 class Health(NamedTuple):
@@ -67,8 +60,8 @@ class Engine:
         database: str,
         *,
         limits: Limits = DEFAULT_LIMITS,
-        bounds: Bounds = Bounds(),  # noqa: B008 - immutable
-        pace: Pace = Pace(),  # noqa: B008 - immutable
+        bounds: Bounds = DEFAULT_BOUNDS,
+        pace: Pace = DEFAULT_PACE,
         clock: Clock | None = None,
     ) -> None:
         self.clock = clock or Clock()
@@ -76,7 +69,7 @@ class Engine:
         self.replaced: Callable[[], None] = lambda: None
         self.ready = False
         self.scans = self.written = 0
-        self._limits, self._bounds, self._pace = limits, bounds, pace
+        self._bounds, self._pace = bounds, pace
         self._agenda = Agenda()
         self._scan: Rescan | None = None
         self._last_scan = (0, 0, 0)
@@ -84,31 +77,26 @@ class Engine:
         self._next_tick = self._retry_at = 0
         self._reasons: dict[str, str] = {}
         self.wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self.journal = Journal(database + ".journal")
-        self._open_store(database)
+        self._books = Books(database, self.clock, limits)
         self._lookout = Lookout(folder, self.wake)
         self._reader = Reader(self._lookout.folder, bounds)
 
     def tune(self, limits: Limits, bounds: Bounds, pace: Pace) -> None:
         """Takes other settings from the next round on; what is known and what is due stay."""
-        self._limits, self._bounds, self._pace = limits, bounds, pace
-        self._reconciler.limits = limits
+        self._bounds, self._pace = bounds, pace
+        self._books.tune(limits)
         self._reader.bounds = bounds
         self._scan_wanted = True
 
-    def _open_store(self, database: str) -> None:
-        self.store = restore.open_store(database, self.clock.now())
-        restore.replay(self.store, self.journal, self.clock.now())
-        restore.align(self.store, self.clock)
-        self._reconciler = Reconciler(self.store, self.journal, self._limits)
-        self._inspection = Inspection(database)
-
     def close(self) -> None:
-        self._inspection.close()
         self._lookout.close()
-        self.journal.close()
-        self.store.close()
+        self._books.close()
         os.close(self.wake)
+
+    @property
+    def store(self) -> Store:
+        """The database; another one after it was made anew."""
+        return self._books.store
 
     # -- asked from outside ----------------------------------------------------------------------------------
 
@@ -130,7 +118,7 @@ class Engine:
 
     @property
     def problems(self) -> int:
-        return len(self._reconciler.problems)
+        return len(self._books.reconciler.problems)
 
     def health(self) -> Health:
         started, ended, scanned = self._last_scan
@@ -163,7 +151,7 @@ class Engine:
         except StoringError as error:
             self._fail(error, now)
         except (apsw.CorruptError, apsw.NotADBError) as error:
-            self._rebuild(error)
+            self._start_over(error)
         except apsw.Error as error:
             self._fail(StoringError(str(error)), now)
         return self._pause(self.clock.now())
@@ -184,14 +172,14 @@ class Engine:
             self._agenda.add(execution_id)
         if news.odd:
             there = [raw for raw in news.odd if self._lookout.folder.has(raw)]
-            self._reconciler.store([Change("", problems=tuple(map(odd_name, there)))], now)
+            self._books.reconciler.store([Change("", problems=tuple(map(odd_name, there)))], now)
 
     def _look(self, now: int) -> None:
         batch = self._agenda.take(now, BATCH)
         if not batch:
             return
         try:
-            outcome = self._reconciler.look(self._reader, batch, now, self.clock.stamp(), may_judge=self.ready)
+            outcome = self._books.reconciler.look(self._reader, batch, now, self.clock.stamp(), may_judge=self.ready)
         except Exception:
             for execution_id in batch:
                 self._agenda.add(execution_id)
@@ -222,20 +210,15 @@ class Engine:
         scan.found.clear()
         if not more:
             self._scan = None
-            gone = tuple(path for path in self._reconciler.problems - scan.odd.keys() if not ids((path,)))
-            self._reconciler.store([Change("", problems=tuple(scan.odd.values()), solved=gone)], now)
+            gone = tuple(path for path in self._books.reconciler.problems - scan.odd.keys() if not ids((path,)))
+            self._books.reconciler.store([Change("", problems=tuple(scan.odd.values()), solved=gone)], now)
             self._last_scan = (scan.started_at, self.clock.now(), scan.scanned)
             self.scans += 1
 
     def _tick(self, now: int) -> None:
         if not self._lookout.sound:
             self._reopen()
-        if self._inspection.damage:
-            raise apsw.CorruptError(self._inspection.damage)
-        if self.store.moved:
-            self._replaced()
-        if self.clock.step():
-            restore.align(self.store, self.clock)
+        self._books.check()
         started, ended, _ = self._last_scan
         pause = (self._pace.rescan if self._lookout.watching else self._pace.poll) * SECOND
         # Never more than a tenth of the time, however large the folder.
@@ -256,22 +239,8 @@ class Engine:
             log.error("storing failed", database=self.store.path, error=str(error), retry="until it works")
         self._reasons["database"] = f"storing fails ({error}): what is shown is the last that could be stored"
 
-    def _rebuild(self, error: apsw.Error) -> None:
-        """The database is damaged: it is moved aside, and made anew from the journal and the files."""
-        log.error("database is damaged", database=self.store.path, error=str(error))
-        self._start_over(aside=True)
-
-    def _replaced(self) -> None:
-        """The database was renamed or removed under us: what we write would be seen by nobody."""
-        log.error("database was moved or removed: making it anew", database=self.store.path)
-        self._start_over()
-
-    def _start_over(self, *, aside: bool = False) -> None:
-        self._inspection.close()
-        self.store.close()
-        if aside:
-            restore.move_aside(self.store.path, self.clock.now())
-        self._open_store(self.store.path)
+    def _start_over(self, error: apsw.Error) -> None:
+        self._books.start_over(error)
         self._reader = Reader(self._lookout.folder, self._bounds)
         self._scan, self._scan_wanted, self.ready = None, True, False
         self.replaced()

@@ -9,11 +9,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import zlib
 from collections.abc import Iterator
-from typing import NamedTuple, Self
+from typing import Self
 
 from reevd.errors import UnreadableError
+from reevd.fingerprint import Fingerprint
 
 OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 # Out of descriptors, out of memory, a lease that the owner has not given up: reasons to look again, never
@@ -23,29 +23,6 @@ TRANSIENT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, e
 
 class TransientError(Exception):
     """The file could not be looked at now, for a reason that lies with the host; try again."""
-
-
-class Fingerprint(NamedTuple):
-    """What changes when a file's content changes. ctime is there because mtime can be set at will."""
-
-    dev: int
-    ino: int
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-
-    def mark(self, name: str) -> int:
-        """Name and fingerprint as one signed 64-bit integer; equal for equal content in every process."""
-        return hash((zlib.crc32(os.fsencode(name)), *self))
-
-    def wait(self, began_ns: int, settle_ns: int) -> int | None:
-        """How many nanoseconds must pass until a reading counts; None: one that began at `began_ns` does.
-
-        Stamps are set before the bytes arrive, so a reading right after a change may have seen half of it.
-        A stamp in the future proves nothing about the past, and costs one settle time.
-        """
-        age = began_ns - self.ctime_ns
-        return None if age >= settle_ns else settle_ns - max(age, 0)
 
 
 def fingerprint(status: os.stat_result) -> Fingerprint:

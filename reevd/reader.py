@@ -4,69 +4,20 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import NamedTuple
 
+from reevd.bounds import Bounds
 from reevd.derive import Lock
 from reevd.errors import UnreadableError
-from reevd.files import Fingerprint, Folder, OpenFile
+from reevd.files import Folder, OpenFile
+from reevd.fingerprint import Fingerprint
 from reevd.lock import held
 from reevd.model import Problem
 from reevd.names import files_of
-from reevd.otel_file import Telemetry
+from reevd.reading import FileRow, Part, Reading
 from reevd.session_file import Session, parse_session
-from reevd.store import FileRow
 from reevd.tail import Tail
 
 REMEMBERED = 512
-
-
-class Bounds(NamedTuple):
-    """What is read of a file at most, and how long after its last change a reading counts."""
-
-    settle_ns: int = 2_000_000_000
-    session_bytes: int = 16 << 20
-    otel_bytes: int = 256 << 20
-    budget: int = 8 << 20
-
-
-class Part(NamedTuple):
-    """One file as it was found; `fingerprint` is None where there is none, or none that may be opened.
-
-    again   nanoseconds until a reading of it counts; 0: there is more to read now; None: this one counted
-    """
-
-    name: str
-    old: FileRow | None
-    fingerprint: Fingerprint | None = None
-    again: int | None = None
-    problem: Problem | None = None
-
-    @property
-    def row(self) -> FileRow | None:
-        """What to store of the file; None where that stands already."""
-        if self.fingerprint is None:
-            return None
-        mark = self.fingerprint.mark(self.name) if self.again is None and self.problem is None else None
-        row = FileRow(self.name, self.fingerprint, mark)
-        return None if row == self.old else row
-
-    @property
-    def vanished(self) -> bool:
-        return self.fingerprint is None and self.old is not None
-
-
-class Reading(NamedTuple):
-    """What both files say. `session` is text where the file cannot be read (why), None where there is none.
-
-    torn_since  since when (microseconds) each reading of the session file fell into a write; 0: this one did not
-    """
-
-    session: Session | str | None
-    telemetry: Telemetry | None
-    session_part: Part
-    otel_part: Part
-    lock: Lock
-    torn_since: int
 
 
 class _Memory:

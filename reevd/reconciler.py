@@ -9,12 +9,13 @@ import apsw
 import structlog
 
 from reevd import restore
+from reevd.change import Change
 from reevd.derive import Limits
 from reevd.files import TransientError
 from reevd.journal import Journal
 from reevd.model import Problem, Status
 from reevd.reader import Reader
-from reevd.store import Change, Known, Store
+from reevd.store import Known, Store
 from reevd.times import rfc3339
 from reevd.weigh import weigh
 

@@ -10,11 +10,12 @@ import apsw
 import orjson
 import structlog
 
+from reevd.change import Change
 from reevd.clock import TOLERATED, Clock
 from reevd.journal import Journal
 from reevd.model import Decision, Execution
 from reevd.session_file import dumps
-from reevd.store import Change, Store
+from reevd.store import Store
 from reevd.times import SECOND, rfc3339
 
 BATCH = 1_000

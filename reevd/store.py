@@ -17,22 +17,16 @@ import apsw
 import orjson
 
 from reevd.catalog import Benchmark
-from reevd.files import Fingerprint
-from reevd.model import Decision, Execution, Problem, ToolCall
+from reevd.change import Calls, Change
+from reevd.fingerprint import Fingerprint
+from reevd.model import Decision, Execution
 from reevd.names import files_of
+from reevd.reading import FileRow
 from reevd.schema import migrate
 from reevd.times import from_rfc3339, rfc3339
 
 BUSY_MS = 10_000
 PAGE_CACHE_KIB = 8_192
-
-
-class FileRow(NamedTuple):
-    """What is known of a file. `mark` is None while the file must be read again."""
-
-    name: str
-    fingerprint: Fingerprint
-    mark: int | None
 
 
 class Known(NamedTuple):
@@ -41,30 +35,6 @@ class Known(NamedTuple):
     executions: dict[str, Execution]
     decisions: dict[str, list[Decision]]
     files: dict[str, FileRow]
-
-
-class Calls(NamedTuple):
-    """The tool calls of an execution from index `start` on; what stood there is replaced."""
-
-    start: int
-    calls: Sequence[ToolCall]
-
-
-class Change(NamedTuple):
-    """All that one look at an execution changes. None and empty mean: stays as it is.
-
-    `decisions` and `archive` (a row whose result must outlive its file) go to the journal first.
-    """
-
-    execution_id: str
-    execution: Execution | None = None
-    calls: Calls | None = None
-    files: tuple[FileRow, ...] = ()
-    gone: tuple[str, ...] = ()
-    problems: tuple[Problem, ...] = ()
-    solved: tuple[str, ...] = ()
-    decisions: tuple[Decision, ...] = ()
-    archive: Execution | None = None
 
 
 def connect(path: str) -> apsw.Connection:

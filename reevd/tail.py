@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from reevd.files import Fingerprint, OpenFile
+from reevd.files import OpenFile
+from reevd.fingerprint import Fingerprint
 from reevd.otel_file import Telemetry
 
 WINDOW = 4096

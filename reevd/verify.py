@@ -15,12 +15,13 @@ from typing import Any, NamedTuple
 import apsw
 
 from reevd import restore
+from reevd.bounds import DEFAULT_BOUNDS
 from reevd.clock import Clock
 from reevd.derive import DEFAULT_LIMITS
 from reevd.files import Folder
 from reevd.journal import Journal
 from reevd.names import classify
-from reevd.reader import Bounds, Reader
+from reevd.reader import Reader
 from reevd.reconciler import Reconciler
 from reevd.store import Store
 
@@ -75,7 +76,7 @@ def verify(sessions: str, database: str) -> Verdict:
 
 def _compare(folder: Folder, journal: Journal, store: Store, stored: apsw.Connection) -> Verdict:
     restore.replay(store, journal, Clock().now())
-    reader, reconciler = Reader(folder, Bounds()), Reconciler(store, journal, DEFAULT_LIMITS)
+    reader, reconciler = Reader(folder, DEFAULT_BOUNDS), Reconciler(store, journal, DEFAULT_LIMITS)
     waiting = sorted(_everything(folder, store, stored))
     count, differences = len(waiting), list[Difference]()
     for _ in range(TRIES):

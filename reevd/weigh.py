@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from reevd import derive as rules
+from reevd.change import Calls, Change
 from reevd.derive import Evidence, Limits, Trace
 from reevd.model import Decision, Execution, Status
 from reevd.otel_file import Telemetry
-from reevd.reader import Part, Reading
+from reevd.reading import Part, Reading
 from reevd.session_file import Session
-from reevd.store import Calls, Change
 from reevd.times import from_rfc3339, rfc3339
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from reevd.bounds import Bounds, Pace
 from reevd.derive import Limits
-from reevd.engine import Engine, Pace
+from reevd.engine import Engine
 from reevd.model import Execution
-from reevd.reader import Bounds
 
 
 class Bench:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from reevd.engine import Pace
+from reevd.bounds import Pace
 from tests.harness import ROOT, leave, session
 from tests.integration.conftest import Bench
 
@@ -99,7 +99,8 @@ def test_a_dead_watcher_thread_is_replaced(bench: Bench) -> None:
 WITHOUT_INOTIFY = """
 import sys, time
 from pathlib import Path
-from reevd.engine import Engine, Pace
+from reevd.bounds import Pace
+from reevd.engine import Engine
 home = Path(sys.argv[1])
 engine = Engine(str(home / "sessions"), str(home / "db"), pace=Pace(poll=0.1))
 while not engine.ready:

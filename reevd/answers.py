@@ -1,0 +1,82 @@
+"""The shapes of answers: JSON, arrays with the way to the next page, and the one shape of every error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import apsw
+import orjson
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from reevd.clock import Clock
+from reevd.link import LinkError
+from reevd.query import CursorError, Page
+from reevd.questions import BadRequestError
+from reevd.times import rfc3339
+
+
+class JSON(Response):
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return orjson.dumps(content)
+
+
+def problem(status: int, error: str, message: str) -> JSON:
+    """The one shape of every error."""
+    return JSON({"error": error, "message": message, "timestamp": rfc3339(Clock().now())}, status)
+
+
+def unknown(what: str, name: str) -> JSON:
+    message = f"looking up the {what} {name!r}: reevd knows none: list them with GET /api/v1/executions or /benchmarks"
+    return problem(404, "not found", message)
+
+
+def array(request: Request, page: Page) -> JSON:
+    """A bare array, with the way to the next one in a Link header."""
+    headers = {}
+    if page.next_cursor:
+        headers["Link"] = f'<{request.url.include_query_params(cursor=page.next_cursor)}>; rel="next"'
+    return JSON(page.items, headers=headers)
+
+
+async def _refused(request: Request, error: HTTPException) -> Response:
+    names = {404: "not found", 405: "method not allowed"}
+    message = f"{request.method} {request.url.path}: {error.detail}: the paths are listed in the README"
+    answer = problem(error.status_code, names.get(error.status_code, "refused"), message)
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def _bad_request(request: Request, error: Exception) -> Response:
+    return problem(400, "bad request", f"reading the query of {request.url.path}: {error}")
+
+
+async def _bad_cursor(request: Request, error: Exception) -> Response:
+    message = f"reading the cursor of {request.url.path}: {error} is none: take next_cursor as it was answered"
+    return problem(400, "bad request", message)
+
+
+async def _engine_silent(_: Request, error: Exception) -> Response:
+    return problem(503, "not ready", f"asking the engine: {error}: try again in a moment")
+
+
+async def _database_failed(_: Request, error: Exception) -> Response:
+    return problem(503, "not ready", f"reading the database: {error}: try again in a moment, and see the health")
+
+
+async def _defect(request: Request, error: Exception) -> Response:
+    message = f"answering {request.method} {request.url.path} failed inside reevd, which is a defect"
+    return problem(500, "internal error", f"{message}: {type(error).__name__}")
+
+
+FAILURES: dict[Any, Any] = {
+    HTTPException: _refused,
+    BadRequestError: _bad_request,
+    CursorError: _bad_cursor,
+    LinkError: _engine_silent,
+    apsw.Error: _database_failed,
+    Exception: _defect,
+}

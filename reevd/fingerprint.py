@@ -1,0 +1,29 @@
+"""What tells one state of a file from another. Pure."""
+
+from __future__ import annotations
+
+import zlib
+from typing import NamedTuple
+
+
+class Fingerprint(NamedTuple):
+    """What changes when a file's content changes. ctime is there because mtime can be set at will."""
+
+    dev: int
+    ino: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+    def mark(self, name: str) -> int:
+        """Name and fingerprint as one signed 64-bit integer; equal for equal content in every process."""
+        return hash((zlib.crc32(name.encode("utf-8", "surrogateescape")), *self))
+
+    def wait(self, began_ns: int, settle_ns: int) -> int | None:
+        """How many nanoseconds must pass until a reading counts; None: one that began at `began_ns` does.
+
+        Stamps are set before the bytes arrive, so a reading right after a change may have seen half of it.
+        A stamp in the future proves nothing about the past, and costs one settle time.
+        """
+        age = began_ns - self.ctime_ns
+        return None if age >= settle_ns else settle_ns - max(age, 0)

@@ -1,0 +1,129 @@
+"""The architecture, as a test: imports go downwards only, and what decides knows neither disk nor clock."""
+
+from __future__ import annotations
+
+import ast
+import statistics
+from pathlib import Path
+
+import pytest
+
+from tests.harness import ROOT
+
+# Lowest first. A module may import from the lines above its own, never from its own line or below.
+LAYERS = (
+    "__init__",
+    "errors model fingerprint bounds",
+    "times names agenda render client usage",
+    "session_file",
+    "otel_file catalog",
+    "derive",
+    "reading",
+    "change",
+    "weigh files lock clock journal notify link log config schema",
+    "tail watch listener store",
+    "reader lookout rescan inspection restore query",
+    "reconciler questions",
+    "books answers",
+    "engine server",
+    "verify desk",
+    "daemon ctl",
+    "serve cli",
+)
+PURE = (
+    "errors",
+    "model",
+    "fingerprint",
+    "bounds",
+    "times",
+    "names",
+    "agenda",
+    "session_file",
+    "otel_file",
+    "derive",
+    "reading",
+    "change",
+    "weigh",
+    "render",
+)
+IO = (
+    "os",
+    "sys",
+    "time",
+    "socket",
+    "select",
+    "subprocess",
+    "threading",
+    "pathlib",
+    "shutil",
+    "tempfile",
+    "fcntl",
+    "signal",
+    "asyncio",
+    "apsw",
+    "structlog",
+    "random",
+    "watchdog",
+    "uvicorn",
+    "starlette",
+    "yaml",
+)
+LONGEST = 260
+
+
+def modules(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    """Full names of what a module imports, also within functions; not what only the type checker sees."""
+    names: set[str] = set()
+    skipped = [
+        node for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    ]  # fmt: skip
+    unseen = {id(inner) for node in skipped for inner in ast.walk(node)}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if id(node) in unseen:
+            continue
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+def level(module: str) -> int:
+    (found,) = (number for number, names in enumerate(LAYERS) if module in names.split())
+    return found
+
+
+@pytest.mark.parametrize("path", modules("reevd"), ids=lambda path: path.stem)
+def test_imports_go_downwards(path: Path) -> None:
+    known = {name for names in LAYERS for name in names.split()}
+    assert path.stem in known, f"{path.stem} has no place in LAYERS"
+    for name in imported(path):
+        parts = name.split(".")
+        assert parts[0] != "runner", f"{path.stem} imports {name}: the files are the contract"
+        if parts[0] != "reevd":
+            continue
+        target = parts[1] if parts[1] in known else "__init__"
+        assert level(target) < level(path.stem), f"{path.stem} imports {target}, which is not below it"
+
+
+@pytest.mark.parametrize("path", modules("runner"), ids=lambda path: path.stem)
+def test_the_runner_knows_nothing_of_the_daemon(path: Path) -> None:
+    assert not {name for name in imported(path) if name.split(".")[0] == "reevd"}
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_what_decides_is_pure(name: str) -> None:
+    touched = {part.split(".")[0] for part in imported(ROOT / "reevd" / f"{name}.py")} & set(IO)
+    assert not touched, f"{name} touches {touched}"
+
+
+def test_files_stay_readable() -> None:
+    sizes = {path: len(path.read_text().splitlines()) for package in ("reevd", "runner") for path in modules(package)}
+    longest = max(sizes, key=lambda path: sizes[path])
+    print(f"longest {longest.name} {sizes[longest]}, median {statistics.median(sizes.values()):g}, {len(sizes)} files")
+    assert sizes[longest] <= LONGEST, longest

@@ -38,6 +38,8 @@ def parse(text: str, path: str) -> Benchmark:
         document = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     if not isinstance(document, dict):
         raise ValueError("line 1: it holds no YAML object")
     name = document.get("id")

@@ -18,8 +18,21 @@ from tests.demo import CASES
 from tests.harness import ROOT, run_runner
 from tests.unit.test_fixtures import SettledClock, told
 
-FIELDS = ("benchmark_id", "agent", "status", "score", "progress", "error_message", "created_at", "started_at", "ended_at",
-          "source_state", "tool_calls", "warnings", "metadata")  # fmt: skip
+FIELDS = (
+    "benchmark_id",
+    "agent",
+    "status",
+    "score",
+    "progress",
+    "error_message",
+    "created_at",
+    "started_at",
+    "ended_at",
+    "source_state",
+    "tool_calls",
+    "warnings",
+    "metadata",
+)
 
 
 def record(case: str) -> Path:

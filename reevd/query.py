@@ -99,12 +99,14 @@ class Query:
 
     def tool_calls(self, execution_id: str, limit: int, cursor: str | None) -> Page:
         """In the order in which they began."""
-        after = int(_decode(cursor, 1)[0]) if cursor is not None else -1
+        after = _decode(cursor, 1)[0] if cursor is not None else "-1"
+        if not after.removeprefix("-").isdecimal():
+            raise CursorError(cursor)
         query = (
             "SELECT seq, tool_name, started_at, duration_ms, params, result, status, error_message"
             " FROM tool_calls WHERE execution_id = ? AND seq > ? ORDER BY seq LIMIT ?"
         )
-        rows = self._rows(query, (execution_id, after, limit + 1))
+        rows = self._rows(query, (execution_id, int(after), limit + 1))
         names = ("tool_name", "started_at", "duration_ms", "params", "result", "status", "error_message")
         items = [dict(zip(names, row[1:], strict=True)) for row in rows[:limit]]
         for item in items:

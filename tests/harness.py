@@ -51,7 +51,7 @@ class Daemon:
         self.home = home
         self.sessions = home / "logs" / "sessions"
         self.database = home / "logs" / "state" / "reevd.sqlite3"
-        self.socket = home / "logs" / "state" / "reevd.sock"
+        self.socket = Path(str(settings.get("socket", home / "logs" / "state" / "reevd.sock")))
         self.settings = settings
         self.process: subprocess.Popen[bytes] | None = None
         self._log = home / "reevd.log"
@@ -129,9 +129,9 @@ class Daemon:
 @contextmanager
 def daemon(home: Path, **settings: object) -> Iterator[Daemon]:
     """A running daemon, ended afterwards however the test went."""
-    running = Daemon(home, **settings).start()
+    running = Daemon(home, **settings)
     try:
-        yield running
+        yield running.start()
     finally:
         if running.process is not None:
             running.stop()

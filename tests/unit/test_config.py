@@ -1,0 +1,66 @@
+"""Settings: where they come from, which one wins, and what is said of those that cannot be used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from reevd.config import OPTIONS, load
+from reevd.errors import ConfigError
+from tests.harness import ROOT
+
+EXAMPLE = ROOT / "systemd" / "reevd.yaml"
+
+
+def test_the_example_names_every_option_with_its_default() -> None:
+    assert load(["--config", str(EXAMPLE)], {}) == load([], {})
+    text = EXAMPLE.read_text()
+    assert all(f"\n{option.name}:" in text for option in OPTIONS)
+
+
+def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        load(["--help"], {})
+    shown = capsys.readouterr().out
+    assert all(f"--{option.name.replace('_', '-')}" in shown for option in OPTIONS)
+
+
+def test_a_flag_beats_the_environment_beats_the_file_beats_systemd(tmp_path: Path) -> None:
+    file = tmp_path / "reevd.yaml"
+    file.write_text("socket: file\n")
+    given = {"RUNTIME_DIRECTORY": "/run/reevd"}
+    assert load([], given).socket == "/run/reevd/reevd.sock"
+    assert load(["--config", str(file)], given).socket == "file"
+    assert load([], {**given, "REEVD_CONFIG": str(file)}).socket == "file"
+    given["REEVD_SOCKET"] = "environment"
+    assert load(["--config", str(file)], given).socket == "environment"
+    assert load(["--config", str(file), "--socket", "flag"], given).socket == "flag"
+
+
+def test_runner_and_daemon_share_a_variable() -> None:
+    assert load([], {"REEV_SESSIONS_DIR": "there"}).sessions_dir == "there"
+    assert load([], {"REEV_SESSIONS_DIR": "there", "REEVD_SESSIONS_DIR": "here"}).sessions_dir == "here"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("sesions_dir: x\n", "unknown key 'sesions_dir'"),
+        ("- list\n", "no keys"),
+        ("a: [\n", "reevd.yaml"),
+        ("settle_seconds: soon\n", "is no number"),
+        ("settle_seconds: 0\n", "out of range"),
+        ("settle_seconds: .nan\n", "out of range"),
+        ("log_format: xml\n", "unknown"),
+        ("sessions_dir: ''\n", "no text"),
+        ("socket: 7\n", "no text"),
+    ],
+)
+def test_what_cannot_be_used_is_said(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "reevd.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load(["--config", str(file)], {})
+    assert said in str(caught.value)
+    assert caught.value.hint

@@ -1,0 +1,43 @@
+"""What a daemon costs while it runs: memory, descriptors, processor time, read from /proc."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Cost(NamedTuple):
+    """Of a process and its children together. `pss_mb`: memory, what is shared counted once."""
+
+    pss_mb: float
+    descriptors: int
+    threads: int
+
+
+def family(pid: int) -> list[int]:
+    """The process and its children."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *map(int, children)]
+
+
+def pss_mb(pid: int) -> float:
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) / 1024
+    raise ValueError(f"process {pid} tells no Pss")
+
+
+def cost(pid: int) -> Cost:
+    pids = family(pid)
+    return Cost(
+        sum(map(pss_mb, pids)),
+        sum(len(os.listdir(f"/proc/{p}/fd")) for p in pids),
+        sum(len(os.listdir(f"/proc/{p}/task")) for p in pids),
+    )
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time of one process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -21,17 +21,17 @@ class Books:
     Raises SchemaError where the database is newer than this reevd.
     """
 
-    def __init__(self, database: str, clock: Clock, limits: Limits) -> None:
-        self.path, self._clock, self.limits = database, clock, limits
+    def __init__(self, database: str, clock: Clock, limits: Limits, vfs: str | None = None) -> None:
+        self.path, self._clock, self.limits, self._vfs = database, clock, limits, vfs
         self.journal = Journal(database + ".journal")
         self._open()
 
     def _open(self) -> None:
-        self.store = restore.open_store(self.path, self._clock.now())
+        self.store = restore.open_store(self.path, self._clock.now(), self._vfs)
         restore.replay(self.store, self.journal, self._clock.now())
         restore.align(self.store, self._clock)
         self.reconciler = Reconciler(self.store, self.journal, self.limits)
-        self._inspection = Inspection(self.path)
+        self._inspection = Inspection(self.path, self._vfs)
 
     def tune(self, limits: Limits) -> None:
         self.limits = self.reconciler.limits = limits

@@ -63,6 +63,7 @@ class Engine:
         bounds: Bounds = DEFAULT_BOUNDS,
         pace: Pace = DEFAULT_PACE,
         clock: Clock | None = None,
+        vfs: str | None = None,
     ) -> None:
         self.clock = clock or Clock()
         self.changed: Callable[[list[str]], None] = lambda _ids: None
@@ -77,7 +78,7 @@ class Engine:
         self._next_tick = self._retry_at = 0
         self._reasons: dict[str, str] = {}
         self.wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._books = Books(database, self.clock, limits)
+        self._books = Books(database, self.clock, limits, vfs)
         self._lookout = Lookout(folder, self.wake)
         self._reader = Reader(self._lookout.folder, bounds)
 

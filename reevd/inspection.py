@@ -11,9 +11,9 @@ import apsw
 class Inspection:
     """`damage` says what is wrong, once it is known; None until then, and where nothing is."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, vfs: str | None = None) -> None:
         self.damage: str | None = None
-        self._db = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
+        self._db = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs)
         self._thread = threading.Thread(target=self._run, name="inspection", daemon=True)
         self._thread.start()
 

@@ -25,14 +25,14 @@ JSON_TEXT = ("result_data", "metadata", "warnings", "history")
 log = structlog.get_logger("reevd.restore")
 
 
-def open_store(path: str, now: int) -> Store:
+def open_store(path: str, now: int, vfs: str | None = None) -> Store:
     """The store at `path`; a damaged one is moved aside. Raises SchemaError where it is newer than this reevd."""
     try:
-        return Store(path)
+        return Store(path, vfs)
     except (apsw.CorruptError, apsw.NotADBError) as error:
         log.error("database is damaged", database=path, error=str(error))
         move_aside(path, now)
-        return Store(path)
+        return Store(path, vfs)
 
 
 def move_aside(path: str, now: int) -> None:

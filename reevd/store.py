@@ -37,12 +37,12 @@ class Known(NamedTuple):
     files: dict[str, FileRow]
 
 
-def connect(path: str) -> apsw.Connection:
-    """A connection for reading and writing, in WAL mode, with bounded waits."""
+def connect(path: str, vfs: str | None = None) -> apsw.Connection:
+    """A connection for reading and writing, in WAL mode, with bounded waits; `vfs`: SQLite's way to the disk."""
     # For its owner alone; SQLite gives its log the same mode. Others ask over the socket.
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    db = apsw.Connection(path)
+    db = apsw.Connection(path, vfs=vfs)
     db.set_busy_timeout(BUSY_MS)
     db.pragma("journal_mode", "wal")
     db.pragma("synchronous", "normal")
@@ -67,9 +67,9 @@ _INSERT = f"INSERT INTO execution_states VALUES ({','.join('?' * len(Execution._
 class Store:
     """Raises apsw.Error subclasses: FullError and IOError where the disk fails (nothing of the batch is stored)."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, vfs: str | None = None) -> None:
         self.path = path
-        self.db = connect(path)
+        self.db = connect(path, vfs)
         self.wal_frames = 0
         self.db.set_wal_hook(self._committed)
         try:

@@ -31,7 +31,6 @@ DEFAULT_LIMITS = Limits()
 class Trace(NamedTuple):
     """What the telemetry says as a whole; its calls travel beside it."""
 
-    calls: int
     steps: int
     first_at: int | None
     last_at: int | None
@@ -46,8 +45,9 @@ class Evidence(NamedTuple):
     session     the session file's content; a text where it cannot be read (why); None where there is none
     began_at    when it began, on our clock: fixed when it was first seen
     news_at     when its files last changed, on our clock
+    calls       how many tool calls are shown
     lock        whether the runner holds the lock on its telemetry; `unknown` where it promised none
-    previous    the row as it stands; `kept` is true where its result must outlive the file
+    previous    the row as it stands; `kept` is true where its end stands against what the files say now
     """
 
     execution_id: str
@@ -57,6 +57,7 @@ class Evidence(NamedTuple):
     otel_file: str | None
     began_at: int
     news_at: int
+    calls: int = 0
     decisions: tuple[Decision, ...] = ()
     lock: Lock = "unknown"
     previous: Execution | None = None
@@ -78,19 +79,14 @@ def derive(evidence: Evidence, now: int, limits: Limits = DEFAULT_LIMITS) -> Exe
     """The row that the evidence makes. Differs from `evidence.previous` where something must be stored."""
     session = evidence.session if isinstance(evidence.session, Session) else None
     previous, trace = evidence.previous, evidence.trace
-    if evidence.kept and previous is not None and not _better(session, previous):
-        return _kept(previous, gone=evidence.session is None, now=now)
+    if evidence.kept and previous is not None:
+        return _kept(previous, evidence, now)
     state = _state(evidence, session)
     queued = next((d for d in evidence.decisions if d.kind == "queued"), None)
     started = _sharpest(session and session.started_at, trace and trace.first_at)
     begins = [at for at in (queued and queued.at, started) if at]
     created = rfc3339(min(begins)) if begins else previous.created_at if previous else rfc3339(evidence.began_at)
     result = session.result if session else None
-    calls = trace.calls if trace else 0
-    if not calls:
-        calls = len(session.tool_calls) if session and session.tool_calls else 0
-    if not calls and previous and trace is None:
-        calls = previous.tool_calls
     row = Execution(
         execution_id=evidence.execution_id,
         benchmark_id=_first(
@@ -114,7 +110,7 @@ def derive(evidence: Evidence, now: int, limits: Limits = DEFAULT_LIMITS) -> Exe
         session_file=evidence.session_file,
         otel_file=evidence.otel_file,
         source_state="present" if evidence.session_file or evidence.otel_file or not previous else "gone",
-        tool_calls=calls,
+        tool_calls=evidence.calls,
         locked=int(bool(session and session.locked)),
         warnings=dumps(_warnings(evidence, session)),
         history="",
@@ -177,15 +173,11 @@ def _state(evidence: Evidence, session: Session | None) -> _State:
     return _State(Status.QUEUED, queued.reason if queued else "it is known and has no file yet")
 
 
-def _better(session: Session | None, previous: Execution) -> bool:
-    return session is not None and (session.result is not None or (session.ended and previous.result_data is None))
-
-
-def _kept(previous: Execution, *, gone: bool, now: int) -> Execution:
-    state = "gone" if gone else "changed"
-    if previous.source_state == state:
+def _kept(previous: Execution, evidence: Evidence, now: int) -> Execution:
+    state = "gone" if evidence.session is None else "changed"
+    if (previous.source_state, previous.tool_calls) == (state, evidence.calls):
         return previous
-    return previous._replace(source_state=state, updated_at=rfc3339(now))
+    return previous._replace(source_state=state, tool_calls=evidence.calls, updated_at=rfc3339(now))
 
 
 def _sharpest(told: int | None, seen: int | None) -> int | None:

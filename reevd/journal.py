@@ -47,7 +47,8 @@ class Journal:
 
     def replay(self, offset: int) -> Iterator[dict[str, Any]]:
         """The records from `offset` on. A line that is damaged is passed over and counted in `unreadable`."""
-        with open(self.path, "rb") as file:
+        # Through the open descriptor: the name may lead elsewhere by now. Appends do not care for its position.
+        with os.fdopen(os.dup(self._descriptor), "rb") as file:
             file.seek(offset)
             for line in file:
                 record = _record(line)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from reevd import derive as rules
 from reevd.change import Calls, Change
 from reevd.derive import Evidence, Limits, Trace
-from reevd.model import Decision, Execution, Status
+from reevd.model import Decision, Execution, Status, ToolCall
 from reevd.otel_file import Telemetry
 from reevd.reading import Part, Reading
 from reevd.session_file import Session
@@ -39,7 +41,10 @@ def weigh(
     )
     if _torn(reading, previous, now, settle) or not _known(parts, previous, decisions):
         return change
-    evidence = _evidence(execution_id, reading, previous, decisions, now, stamp)
+    kept = _kept(reading, previous, decisions)
+    shown = _shown_calls(reading, previous, kept=kept)
+    count = len(shown) if shown is not None else previous.tool_calls if previous else 0
+    evidence = _evidence(execution_id, reading, previous, decisions, now, stamp)._replace(kept=kept, calls=count)
     verdict = rules.judge(evidence, now, limits) if may_judge else None
     if verdict is not None:
         evidence = evidence._replace(decisions=(*decisions, verdict))
@@ -47,9 +52,9 @@ def weigh(
     same = previous is not None and row._replace(updated_at=previous.updated_at) == previous
     return change._replace(
         execution=None if same else row,
-        calls=_calls(reading),
+        calls=_calls(reading, previous, shown),
         decisions=(verdict,) if verdict else (),
-        archive=row if row.result_data is not None and _final(reading.session_part) else None,
+        archive=row if Status(row.status).terminal and _outlives(reading.session_part, previous, row) else None,
     )
 
 
@@ -67,10 +72,11 @@ def _known(parts: tuple[Part, ...], previous: Execution | None, decisions: tuple
     return previous is not None or bool(decisions) or any(part.fingerprint for part in parts)
 
 
-def _final(session: Part) -> bool:
-    """Whether the session file came to rest with this look, or went before it did."""
-    settled = session.again is None and session.row is not None and session.row.mark is not None
-    return settled or (session.vanished and session.old is not None and session.old.mark is None)
+def _outlives(session: Part, previous: Execution | None, row: Execution) -> bool:
+    """Whether the end must be kept apart from its file now: that came to rest, or says it no longer."""
+    settled = session.row is not None and session.row.mark is not None
+    left = previous is not None and previous.source_state == "present" and row.source_state != "present"
+    return settled or left
 
 
 def _evidence(
@@ -95,7 +101,6 @@ def _evidence(
         decisions=decisions,
         lock=reading.lock if promised else "unknown",
         previous=previous,
-        kept=_kept(reading, previous, decisions),
     )
 
 
@@ -131,16 +136,22 @@ def _kept(reading: Reading, previous: Execution | None, decisions: tuple[Decisio
         return False
     if previous.result_data is None and any(decision.kind in rules.VERDICTS for decision in decisions):
         return False
+    if isinstance(reading.session, Session) and _better(reading.session, previous):
+        return False
     if not isinstance(reading.session, Session) or previous.source_state != "present":
         return True
     old = reading.session_part.old
     return old is not None and old.mark is not None
 
 
+def _better(session: Session, previous: Execution) -> bool:
+    """A result replaces any end; a file that was closed without one replaces what had none either."""
+    return session.result is not None or (session.ended and previous.result_data is None)
+
+
 def _trace(telemetry: Telemetry) -> Trace:
     bad = telemetry.first_bad
     return Trace(
-        calls=len(telemetry.calls),
         steps=telemetry.steps,
         first_at=telemetry.first_at,
         last_at=telemetry.last_at,
@@ -150,13 +161,21 @@ def _trace(telemetry: Telemetry) -> Trace:
     )
 
 
-def _calls(reading: Reading) -> Calls | None:
-    """Telemetry's calls where it has any, else the session file's."""
-    telemetry = reading.telemetry
-    start = telemetry.take_changed() if telemetry else None
-    if telemetry and telemetry.calls:
-        return None if start is None else Calls(start, telemetry.calls[start:])
-    if isinstance(reading.session, Session) and (reading.session.tool_calls or start is not None):
-        news = reading.session_part.row is not None or start is not None
-        return Calls(0, reading.session.tool_calls) if news else None
-    return None if start is None else Calls(0, ())
+def _shown_calls(reading: Reading, previous: Execution | None, *, kept: bool) -> Sequence[ToolCall] | None:
+    """Telemetry's calls where it has any, else the session file's; None: those that stand."""
+    if reading.telemetry and reading.telemetry.calls:
+        return reading.telemetry.calls
+    if isinstance(reading.session, Session) and reading.session.tool_calls:
+        return reading.session.tool_calls
+    return None if previous and (kept or reading.telemetry is None) else ()
+
+
+def _calls(reading: Reading, previous: Execution | None, shown: Sequence[ToolCall] | None) -> Calls | None:
+    """What of the shown calls must be stored."""
+    start = reading.telemetry.take_changed() if reading.telemetry else None
+    if shown is None:
+        return None
+    if reading.telemetry and shown is reading.telemetry.calls:
+        return None if start is None else Calls(start, shown[start:])
+    stands = previous is not None and previous.tool_calls == len(shown) and reading.session_part.row is None
+    return None if stands else Calls(0, shown)

@@ -75,9 +75,7 @@ def main() -> int:
     samples = []
     with tempfile.TemporaryDirectory(prefix="reevd-soak-") as home, daemon(Path(home), silence_seconds=120) as running:
         began = time.monotonic()
-        print(
-            "minutes  executions  Running  problems    Pss MB   fds  threads   WAL MB     DB MB  pending      CPU  health"
-        )
+        print(HEADS)
         next_sample, next_sweep = began, began + KEPT_SECONDS
         for number in itertools.count():
             now = time.monotonic()
@@ -104,9 +102,8 @@ def verdict(samples: list[tuple[float, ...]]) -> int:
         grew = last[index] - first[index]
         flat = grew <= max(first[index] * 0.1, slack)
         worst |= not flat
-        print(
-            f"{name}: {first[index]:g} after {first[0]:.1f} min, {last[index]:g} at the end: {'flat' if flat else 'GROWS'}"
-        )
+        word = "flat" if flat else "GROWS"
+        print(f"{name}: {first[index]:.1f} after {first[0]:.1f} min, {last[index]:.1f} at the end: {word}")
     peak = max(row[3] for row in samples)
     print(f"peak of the WAL: {peak:.1f} MB; samples: {len(samples)}; host: {os.cpu_count()} cores")
     return int(worst)

@@ -140,7 +140,7 @@ def judge(evidence: Evidence, now: int, limits: Limits = DEFAULT_LIMITS) -> Deci
 def deadline(evidence: Evidence, limits: Limits) -> int:
     """When a run without a result is given up: so long after its last news, and after its start in all."""
     total = evidence.began_at + int(limits.total * SECOND)
-    waiting = evidence.session is None and evidence.trace is None
+    waiting = not (evidence.session or evidence.trace or _ran(evidence.previous))
     return total if waiting else min(evidence.news_at + int(limits.silence * SECOND), total)
 
 
@@ -166,11 +166,14 @@ def _state(evidence: Evidence, session: Session | None) -> _State:
         return _State(Status.RUNNING, f"its session file cannot be read: {evidence.session}")
     if session or trace:
         return _State(Status.RUNNING, "its files stand and hold no result yet")
-    previous = evidence.previous
-    if previous and previous.status == Status.RUNNING:
+    if _ran(evidence.previous):
         return _State(Status.RUNNING, "its files are gone; a result may still come")
     queued = next((d for d in evidence.decisions if d.kind == "queued"), None)
     return _State(Status.QUEUED, queued.reason if queued else "it is known and has no file yet")
+
+
+def _ran(previous: Execution | None) -> bool:
+    return previous is not None and previous.status == Status.RUNNING
 
 
 def _kept(previous: Execution, evidence: Evidence, now: int) -> Execution:

@@ -51,7 +51,11 @@ class OpenFile:
             raise UnreadableError("size", f"it has {size:,} bytes; at most {limit:,} are read")
 
     def read(self, offset: int, length: int) -> bytes:
-        """Up to `length` bytes from `offset`; fewer only at the end of the file."""
+        """Up to `length` bytes from `offset`, of those that stood when the file was opened.
+
+        What came since is left for the next look, and no more memory is asked for than there are bytes.
+        """
+        length = max(0, min(length, self.fingerprint.size - offset))
         try:
             data = os.pread(self.descriptor, length, offset)
             while 0 < len(data) < length and (

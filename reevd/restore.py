@@ -104,7 +104,8 @@ def _collect(record: dict[str, Any], batch: dict[str, Change]) -> None:
     else:
         fields = record["result"]
         texts = {name: dumps(fields[name]) for name in JSON_TEXT if fields[name] is not None}
-        row = Execution(**{**fields, **texts, "source_state": "gone"})
+        # Its calls are not in the journal: the telemetry brings them back, where it still stands.
+        row = Execution(**{**fields, **texts, "source_state": "gone", "tool_calls": 0})
         change = batch.get(row.execution_id) or Change(row.execution_id)
         batch[row.execution_id] = change._replace(execution=row)
 

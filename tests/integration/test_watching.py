@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from reevd.bounds import Pace
+from reevd.derive import Limits
 from tests.harness import ROOT, leave, session
 from tests.integration.conftest import Bench
 
@@ -100,6 +101,7 @@ WITHOUT_INOTIFY = """
 import sys, time
 from pathlib import Path
 from reevd.bounds import Pace
+from reevd.derive import Limits
 from reevd.engine import Engine
 home = Path(sys.argv[1])
 engine = Engine(str(home / "sessions"), str(home / "db"), pace=Pace(poll=0.1))
@@ -154,3 +156,12 @@ def test_a_steady_writer_starves_nobody(bench: Bench) -> None:
     assert bench.status("busy") == "Running"
     assert bench.status("other") == "Completed"
     assert engine.store.known(["other"]).files["session_other.json"].mark is not None
+
+
+def test_a_run_whose_files_are_gone_is_given_up_like_any_other(bench: Bench) -> None:
+    bench.limits = Limits(silence=0.3, total=3600)
+    bench.start()
+    path = leave(bench.sessions, "lost", session("lost", end_time=None, final_result=None))
+    bench.until(lambda: bench.status("lost") == "Running", "Running")
+    path.unlink()
+    bench.until(lambda: bench.status("lost") == "Timeout", "Timeout")

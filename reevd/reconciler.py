@@ -98,6 +98,9 @@ class Reconciler:
             settle=reader.bounds.settle_ns // 1000,
             may_judge=may_judge,
         )
+        if change.decisions:
+            # Given up: what stands after the telemetry's last newline is a line now, and no more will come.
+            waits.append(0)
         return change, min(waits) if waits else None
 
     def store(self, changes: Iterable[Change], now: int) -> list[str]:

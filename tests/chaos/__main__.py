@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 
 from tests.chaos.schedule import Outcome, run
@@ -26,7 +27,7 @@ def play(seeds: range, jobs: int) -> Iterator[Outcome]:
 
             structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
             for seed in seeds[job::jobs]:
-                os.write(send, json.dumps(run(seed)).encode() + b"\n")
+                os.write(send, json.dumps(_played(seed)).encode() + b"\n")
             os._exit(0)
         children.append(pid)
     os.close(send)
@@ -35,6 +36,13 @@ def play(seeds: range, jobs: int) -> Iterator[Outcome]:
             yield Outcome(*json.loads(line))
     for pid in children:
         os.waitpid(pid, 0)
+
+
+def _played(seed: int) -> Outcome:
+    try:
+        return run(seed)
+    except Exception:  # noqa: BLE001 - shown as what it is: a schedule that went wrong
+        return Outcome(seed, 0, 0, 0, 0, [traceback.format_exc()])
 
 
 def main() -> int:

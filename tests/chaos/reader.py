@@ -14,6 +14,7 @@ QUERY = """
 SELECT execution_id, status, tool_calls, (SELECT count(*) FROM tool_calls c WHERE c.execution_id = e.execution_id),
        deadline_at FROM execution_states e
 """
+PATIENCE = 5.0
 
 
 def watch(database: Path, result: int) -> None:
@@ -24,6 +25,7 @@ def watch(database: Path, result: int) -> None:
     known: dict[str, str] = {}
     wrong: list[str] = []
     looks = 0
+    troubled_since = 0.0
     db: apsw.Connection | None = None
     while not stopping:
         try:
@@ -31,9 +33,15 @@ def watch(database: Path, result: int) -> None:
                 db = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READONLY)
                 db.set_busy_timeout(1000)
             rows = db.execute(QUERY).fetchall()
-        except (apsw.CantOpenError, apsw.SQLError, apsw.BusyError):
-            time.sleep(0.001)  # not made yet, or being recovered
+        except apsw.Error as error:
+            # Not made yet, or being recovered; that must end.
+            troubled_since = troubled_since or time.monotonic()
+            if time.monotonic() - troubled_since > PATIENCE:
+                wrong.append(f"unreadable for {PATIENCE} s: {type(error).__name__}: {error}")
+                break
+            time.sleep(0.001)
             continue
+        troubled_since = 0.0
         looks += 1
         time.sleep(0.0002)  # the engine needs the core too
         wrong += _compare(known, rows)

@@ -17,6 +17,7 @@ from reevd.bounds import Bounds, Pace
 from reevd.clock import Clock
 from reevd.derive import Limits
 from reevd.engine import Engine
+from reevd.times import rfc3339
 from tests.chaos import oracle, reader
 from tests.chaos.writers import Run
 
@@ -34,12 +35,16 @@ class Outcome(NamedTuple):
 
 
 class LaterClock(Clock):
-    """Some seconds ahead, so that all has come to rest."""
+    """Some seconds ahead, so that all has come to rest; goes on by itself and further when told."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__()
+        self._ahead = 0
+        self.skip(seconds)
+
+    def skip(self, seconds: float) -> None:
         self.base += int(seconds * 1e9)
-        self._ahead = int(seconds * 1e9)
+        self._ahead += int(seconds * 1e9)
 
     def stamp(self) -> int:
         return super().stamp() + self._ahead
@@ -129,9 +134,9 @@ def _play(seed: int, dice: random.Random, home: Path) -> Outcome:
             stops += 1
             pid = fork(daemon, sessions, database, runs)
         elif chance < 0.5:
-            _spin(dice.random() * 0.006)
-        elif chance < 0.55:
-            _spin(0.03)
+            time.sleep(dice.random() * 0.005)  # part of the schedule: what the engine gets done meanwhile
+        elif chance < 0.54:
+            time.sleep(0.025)
     if dice.random() < 0.5:
         wrong += _died(end(pid, signal.SIGKILL), -signal.SIGKILL)
         kills += 1
@@ -168,25 +173,21 @@ def _at_rest(sessions: Path, database: Path, runs: list[Run], shown: set[str], *
 def _settled(
     sessions: Path, database: Path, runs: list[Run], shown: set[str], limits: Limits, later: float
 ) -> list[str]:
-    engine = Engine(str(sessions), str(database), bounds=BOUNDS, limits=limits, clock=LaterClock(later))
+    clock = LaterClock(later)
+    engine = Engine(str(sessions), str(database), bounds=BOUNDS, limits=limits, clock=clock)
     try:
         engine.settle()
         deadline = time.monotonic() + 5
-        while engine.step() < 0.05 or engine.store.due(_now(engine)):
+        while (pause := engine.step()) < 0.05 or engine.store.due(rfc3339(clock.now())):
             if time.monotonic() > deadline:
                 return [f"does not come to rest: {engine.health()}"]
+            clock.skip(pause)
         verdict = engine.store.rows("PRAGMA integrity_check")
         damage = [] if verdict == [("ok",)] else [f"integrity: {verdict[:3]}"]
     finally:
         engine.close()
     written = {writer.id: writer.written for writer in runs}
     return damage + oracle.violations(sessions, _rows(database), {w.id for w in runs if _exists(w)}, written, shown)
-
-
-def _now(engine: Engine) -> str:
-    from reevd.times import rfc3339
-
-    return rfc3339(engine.clock.now())
 
 
 def _exists(writer: Run) -> bool:

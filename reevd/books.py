@@ -11,6 +11,7 @@ from reevd.derive import Limits
 from reevd.inspection import Inspection
 from reevd.journal import Journal
 from reevd.reconciler import Reconciler
+from reevd.store import Store
 
 log = structlog.get_logger("reevd.books")
 
@@ -18,20 +19,36 @@ log = structlog.get_logger("reevd.books")
 class Books:
     """What reevd knows. `store` and `reconciler` are others after `start_over`.
 
+    lost: why there is no database at the moment, once one could not be made anew; try `start_over` again
+
     Raises SchemaError where the database is newer than this reevd.
     """
 
     def __init__(self, database: str, clock: Clock, limits: Limits, vfs: str | None = None) -> None:
         self.path, self._clock, self.limits, self._vfs = database, clock, limits, vfs
+        self.lost: str | None = None
         self.journal = Journal(database + ".journal")
         self._open()
 
     def _open(self) -> None:
-        self.store = restore.open_store(self.path, self._clock.now(), self._vfs)
-        restore.replay(self.store, self.journal, self._clock.now())
-        restore.align(self.store, self._clock)
-        self.reconciler = Reconciler(self.store, self.journal, self.limits)
-        self._inspection = Inspection(self.path, self._vfs)
+        try:
+            self._open_as_it_is()
+        except (apsw.CorruptError, apsw.NotADBError) as error:
+            log.error("database is damaged", database=self.path, error=str(error))
+            restore.move_aside(self.path, self._clock.now())
+            self._open_as_it_is()
+
+    def _open_as_it_is(self) -> None:
+        store = Store(self.path, self._vfs)
+        try:
+            restore.replay(store, self.journal, self._clock.now())
+            restore.align(store, self._clock)
+            self.reconciler = Reconciler(store, self.journal, self.limits)
+            self._inspection = Inspection(self.path, self._vfs)
+        except BaseException:
+            store.close()
+            raise
+        self.store = store
 
     def tune(self, limits: Limits) -> None:
         self.limits = self.reconciler.limits = limits
@@ -45,17 +62,30 @@ class Books:
         if self._clock.step():
             restore.align(self.store, self._clock)
 
-    def start_over(self, error: apsw.Error) -> None:
-        """Moves what is left of the database aside, and makes it anew from the journal; a scan must follow."""
-        log.error("database is damaged: making it anew", database=self.path, error=str(error))
-        moved = self.store.moved
-        self._inspection.close()
-        self.store.close()
-        if not moved:
-            restore.move_aside(self.path, self._clock.now())
+    def probe(self) -> None:
+        """Writes to the database, through to the disk. Raises apsw.Error while that fails."""
+        with self.store.transaction():
+            self.store.set_meta("probed_at", self._clock.now())
+        self.store.checkpoint(truncate=False)
+
+    def start_over(self, reason: str) -> None:
+        """Moves what is left of the database aside, and makes it anew from the journal; a scan must follow.
+
+        Raises apsw.Error or OSError where the disk does not let it; `lost` says so until it worked.
+        """
+        if self.lost is None:
+            log.error("database is damaged: making it anew", database=self.path, error=reason)
+            moved = self.store.moved
+            self._inspection.close()
+            self.store.close()
+            self.lost = reason
+            if not moved:
+                restore.move_aside(self.path, self._clock.now())
         self._open()
+        self.lost = None
 
     def close(self) -> None:
-        self._inspection.close()
         self.journal.close()
-        self.store.close()
+        if self.lost is None:
+            self._inspection.close()
+            self.store.close()

@@ -109,7 +109,7 @@ def derive(evidence: Evidence, now: int, limits: Limits = DEFAULT_LIMITS) -> Exe
         news_at=rfc3339(evidence.news_at),
         session_file=evidence.session_file,
         otel_file=evidence.otel_file,
-        source_state="present" if evidence.session_file or evidence.otel_file or not previous else "gone",
+        source_state=_source_state(evidence),
         tool_calls=evidence.calls,
         locked=int(bool(session and session.locked)),
         warnings=dumps(_warnings(evidence, session)),
@@ -172,15 +172,27 @@ def _state(evidence: Evidence, session: Session | None) -> _State:
     return _State(Status.QUEUED, queued.reason if queued else "it is known and has no file yet")
 
 
+def _source_state(evidence: Evidence) -> str:
+    """What never had a file misses none."""
+    previous = evidence.previous
+    if evidence.session_file or evidence.otel_file or previous is None:
+        return "present"
+    had = previous.session_file or previous.otel_file or previous.source_state != "present"
+    return "gone" if had else "present"
+
+
 def _ran(previous: Execution | None) -> bool:
     return previous is not None and previous.status == Status.RUNNING
 
 
 def _kept(previous: Execution, evidence: Evidence, now: int) -> Execution:
-    state = "gone" if evidence.session is None else "changed"
-    if (previous.source_state, previous.tool_calls) == (state, evidence.calls):
-        return previous
-    return previous._replace(source_state=state, tool_calls=evidence.calls, updated_at=rfc3339(now))
+    row = previous._replace(
+        session_file=evidence.session_file,
+        otel_file=evidence.otel_file,
+        source_state="gone" if evidence.session is None else "changed",
+        tool_calls=evidence.calls,
+    )
+    return previous if row == previous else row._replace(updated_at=rfc3339(now))
 
 
 def _sharpest(told: int | None, seen: int | None) -> int | None:

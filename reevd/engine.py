@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import NamedTuple
 
 import apsw
 import structlog
@@ -18,11 +17,13 @@ from reevd.bounds import DEFAULT_BOUNDS, DEFAULT_PACE, Bounds, Pace
 from reevd.change import Change
 from reevd.clock import Clock
 from reevd.derive import DEFAULT_LIMITS, Limits
+from reevd.health import Health
 from reevd.lookout import Lookout
 from reevd.reader import Reader
 from reevd.reconciler import StoringError
-from reevd.rescan import Rescan, ids, odd_name
+from reevd.rescan import ids, odd_name
 from reevd.store import Store
+from reevd.survey import Survey
 from reevd.times import SECOND, rfc3339
 
 BATCH = 512
@@ -33,25 +34,13 @@ BUSY_WAL_FRAMES = 16_000  # 64 MiB: past this the log is moved into the database
 log = structlog.get_logger("reevd.engine")
 
 
-class Health(NamedTuple):
-    """The engine's own view, as /health shows it."""
-
-    mode: str
-    pending: int
-    last_rescan_at: str | None
-    last_rescan_seconds: float | None
-    scanned: int
-    stale: bool
-    reasons: list[str]
-
-
 class Engine:
     """One folder, one database, one thread. `wake` (an eventfd) becomes readable when sleeping should end.
 
     changed   called with the ids of executions whose rows changed, after each commit
     replaced  called when the database is another file than before
     ready     true once the first full scan is stored: from then on deadlines are judged
-    scans, written   how many full scans have ended and rows were stored, since the start
+    written   how many rows were stored since the start
     """
 
     def __init__(
@@ -69,12 +58,10 @@ class Engine:
         self.changed: Callable[[list[str]], None] = lambda _ids: None
         self.replaced: Callable[[], None] = lambda: None
         self.ready = False
-        self.scans = self.written = 0
+        self.written = 0
         self._bounds, self._pace = bounds, pace
         self._agenda = Agenda()
-        self._scan: Rescan | None = None
-        self._last_scan = (0, 0, 0)
-        self._scan_wanted = True
+        self._survey = Survey()
         self._next_tick = self._retry_at = 0
         self._reasons: dict[str, str] = {}
         self.wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -83,11 +70,11 @@ class Engine:
         self._reader = Reader(self._lookout.folder, bounds)
 
     def tune(self, limits: Limits, bounds: Bounds, pace: Pace) -> None:
-        """Takes other settings from the next round on; what is known and what is due stay."""
+        """Takes other settings from the next round on."""
         self._bounds, self._pace = bounds, pace
         self._books.tune(limits)
         self._reader.bounds = bounds
-        self._scan_wanted = True
+        self._survey.wanted = True
 
     def close(self) -> None:
         self._lookout.close()
@@ -103,8 +90,7 @@ class Engine:
 
     def rescan(self) -> int:
         """Wants a full scan as soon as can be. Returns what `scans` will have reached once it is done."""
-        self._scan_wanted = True
-        return self.scans + (2 if self._scan else 1)
+        return self._survey.promise()
 
     def settle(self) -> None:
         """Works until nothing is left to do at once."""
@@ -115,20 +101,25 @@ class Engine:
     @property
     def idle(self) -> bool:
         """Whether no news waits and no scan is under way."""
-        return self._agenda.next_at() != 0 and not self._scan and not self._scan_wanted
+        return self._agenda.next_at() != 0 and not self._survey.under_way and not self._survey.wanted
+
+    @property
+    def scans(self) -> int:
+        """How many full scans have ended since the start."""
+        return self._survey.done
 
     @property
     def problems(self) -> int:
         return len(self._books.reconciler.problems)
 
     def health(self) -> Health:
-        started, ended, scanned = self._last_scan
+        last = self._survey.last
         return Health(
             mode="inotify" if self._lookout.watching else "poll",
             pending=len(self._agenda),
-            last_rescan_at=rfc3339(ended) if ended else None,
-            last_rescan_seconds=(ended - started) / SECOND if ended else None,
-            scanned=scanned,
+            last_rescan_at=rfc3339(last.ended_at) if last.ended_at else None,
+            last_rescan_seconds=last.took / SECOND if last.ended_at else None,
+            scanned=last.entries,
             stale="database" in self._reasons,
             reasons=[*filter(None, [self._lookout.reason]), *self._reasons.values()],
         )
@@ -139,36 +130,41 @@ class Engine:
         """One round. Returns the seconds until the next is due; an event may call for it sooner."""
         now = self.clock.now()
         try:
-            self._take_news(now)
-            if self._retry_at <= now:
-                self._look(now)
-            self._go_on_scanning(now)
-            if not self.ready and self.scans and self.idle:
-                self.ready = True
-                log.info("ready", folder=self._lookout.path, scanned=self._last_scan[2])
-            if now >= self._next_tick:
-                self._next_tick = now + TICK
-                self._tick(now)
+            if "database" not in self._reasons or (now >= self._retry_at and self._recovered()):
+                self._work(now)
         except StoringError as error:
             self._fail(error, now)
         except (apsw.CorruptError, apsw.NotADBError) as error:
-            self._start_over(error)
+            self._start_over(str(error), now)
         except apsw.Error as error:
-            self._fail(StoringError(str(error)), now)
+            self._fail(StoringError(str(error) or type(error).__name__), now)
         return self._pause(self.clock.now())
 
+    def _work(self, now: int) -> None:
+        self._take_news(now)
+        self._look(now)
+        self._go_on_scanning(now)
+        if not self.ready and self.scans and self.idle:
+            self.ready = True
+            log.info("ready", folder=self._lookout.path, scanned=self._survey.last.entries)
+        if now >= self._next_tick:
+            self._next_tick = now + TICK
+            self._tick(now)
+
     def _pause(self, now: int) -> float:
-        if self._scan:
+        if self._reasons.get("database"):
+            return max(0, self._retry_at - now) / SECOND
+        if self._survey.under_way:
             return 0.0
         due = self._agenda.next_at()
-        wanted = self._next_tick if due is None else min(self._next_tick, max(due, self._retry_at))
+        wanted = self._next_tick if due is None else min(self._next_tick, due)
         return max(0, wanted - now) / SECOND
 
     def _take_news(self, now: int) -> None:
         if self._lookout.blind:
             self._reopen()
         news = self._lookout.take()
-        self._scan_wanted |= news.lost
+        self._survey.wanted |= news.lost
         for execution_id in news.ids:
             self._agenda.add(execution_id)
         if news.odd:
@@ -185,7 +181,6 @@ class Engine:
             for execution_id in batch:
                 self._agenda.add(execution_id)
             raise
-        self._reasons.pop("database", None)
         for execution_id, wait in outcome.again.items():
             self._agenda.add_later(execution_id, now + wait // 1000)
         if outcome.refused:
@@ -197,33 +192,22 @@ class Engine:
             self.changed(outcome.written)
 
     def _go_on_scanning(self, now: int) -> None:
-        started, ended, _ = self._last_scan
-        if self._scan is None:
-            # However often it is wanted, scanning takes at most half of the time.
-            if not self._scan_wanted or now < ended + (ended - started):
-                return
-            self._scan_wanted = False
-            self._scan = Rescan(self._lookout.folder, self.store, now)
-        scan = self._scan
-        more = scan.step()
+        scan = self._survey.step(self._lookout.folder, self.store, now)
+        if scan is None:
+            return
         for execution_id in scan.found:
             self._agenda.add(execution_id)
         scan.found.clear()
-        if not more:
-            self._scan = None
+        if scan.ended:
             gone = tuple(path for path in self._books.reconciler.problems - scan.odd.keys() if not ids((path,)))
             self._books.reconciler.store([Change("", problems=tuple(scan.odd.values()), solved=gone)], now)
-            self._last_scan = (scan.started_at, self.clock.now(), scan.scanned)
-            self.scans += 1
+            self._survey.end(self.clock.now())
 
     def _tick(self, now: int) -> None:
         if not self._lookout.sound:
             self._reopen()
         self._books.check()
-        started, ended, _ = self._last_scan
-        pause = (self._pace.rescan if self._lookout.watching else self._pace.poll) * SECOND
-        # Never more than a tenth of the time, however large the folder.
-        self._scan_wanted |= now - ended >= max(pause, 10 * (ended - started))
+        self._survey.tick(now, int((self._pace.rescan if self._lookout.watching else self._pace.poll) * SECOND))
         if self.ready:
             for execution_id in (*self.store.locked(), *self.store.due(rfc3339(now))):
                 self._agenda.add(execution_id)
@@ -235,15 +219,31 @@ class Engine:
     def _fail(self, error: StoringError, now: int) -> None:
         """The disk failed: readers go on seeing the last commit, and what was not stored is looked at anew."""
         self._retry_at = now + RETRY
-        self._scan, self._scan_wanted = None, True
+        self._survey.restart()
         if "database" not in self._reasons:
-            log.error("storing failed", database=self.store.path, error=str(error), retry="until it works")
+            log.error("storing failed", database=self._books.path, error=str(error), retry="until it works")
         self._reasons["database"] = f"storing fails ({error}): what is shown is the last that could be stored"
 
-    def _start_over(self, error: apsw.Error) -> None:
-        self._books.start_over(error)
+    def _recovered(self) -> bool:
+        """Whether the disk takes writes again."""
+        if self._books.lost:
+            self._start_over(self._books.lost, self.clock.now())
+            return False
+        self._books.probe()
+        del self._reasons["database"]
+        log.info("storing works again", database=self._books.path)
+        return True
+
+    def _start_over(self, reason: str, now: int) -> None:
+        try:
+            self._books.start_over(reason)
+        except (apsw.Error, OSError) as error:
+            self._fail(StoringError(f"{reason}; making it anew: {error or type(error).__name__}"), now)
+            return
+        self._reasons.pop("database", None)
         self._reader = Reader(self._lookout.folder, self._bounds)
-        self._scan, self._scan_wanted, self.ready = None, True, False
+        self._survey.restart()
+        self.ready = False
         self.replaced()
 
     def _reopen(self) -> None:
@@ -254,4 +254,4 @@ class Engine:
             return
         self._reasons.pop("folder", None)
         self._reader = Reader(self._lookout.folder, self._bounds)
-        self._scan, self._scan_wanted = None, True
+        self._survey.restart()

@@ -116,7 +116,7 @@ class Reconciler:
         except (apsw.CorruptError, apsw.NotADBError):
             raise
         except (apsw.Error, OSError) as error:
-            raise StoringError(str(error)) from error
+            raise StoringError(str(error) or type(error).__name__) from error
         for change in batch:
             self._troubled.difference_update(change.solved)
             for problem in change.problems:

@@ -17,19 +17,20 @@ SLICE = 2_000
 
 
 class Rescan:
-    """`step` until it returns False; what it found stands in `found` (to be taken) and, at its end, the rest."""
+    """`step` until `ended`. What it found stands in `found`, to be taken after each step, and in `odd`."""
 
     def __init__(self, folder: Folder, store: Store, started_at: int) -> None:
         self.started_at = started_at
         self.scanned = 0
+        self.ended = False
         self.found: list[str] = []
         self.odd: dict[str, Problem] = {}
         self._store = store
         self._unseen = store.marks()
         self._entries = folder.scan()
 
-    def step(self) -> bool:
-        """Looks at the next entries. False once all was seen and the names that are gone are in `found` too."""
+    def step(self) -> None:
+        """Looks at the next entries; at the end `found` gets the names that are gone too."""
         unseen = self._unseen
         for count, (name, fingerprint) in enumerate(self._entries, 1):
             self.scanned += 1
@@ -38,9 +39,9 @@ class Rescan:
             else:
                 self._note(os.fsencode(name))
             if count == SLICE:
-                return True
+                return
         self._finish()
-        return False
+        self.ended = True
 
     def _note(self, raw: bytes) -> None:
         name = classify(raw)
@@ -55,6 +56,7 @@ class Rescan:
         """Clean files that were not seen are gone or changed; so may be those that were never clean."""
         missing = self._store.names_of(self._unseen) if self._unseen else []
         self.found.extend(ids((*missing, *self._store.unsettled(), *self._store.problem_paths())))
+        self.found.extend(self._store.undecided())
         self._unseen = set()
 
 

@@ -1,4 +1,4 @@
-"""Opening the database whatever state it is in: damaged ones are moved aside and made anew from the journal."""
+"""What a database is opened with: a damaged one moved aside, the journal replayed, deadlines on the clock of now."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import os
 from typing import Any
 
-import apsw
 import orjson
 import structlog
 
@@ -23,16 +22,6 @@ BATCH = 1_000
 JSON_TEXT = ("result_data", "metadata", "warnings", "history")
 
 log = structlog.get_logger("reevd.restore")
-
-
-def open_store(path: str, now: int, vfs: str | None = None) -> Store:
-    """The store at `path`; a damaged one is moved aside. Raises SchemaError where it is newer than this reevd."""
-    try:
-        return Store(path, vfs)
-    except (apsw.CorruptError, apsw.NotADBError) as error:
-        log.error("database is damaged", database=path, error=str(error))
-        move_aside(path, now)
-        return Store(path, vfs)
 
 
 def move_aside(path: str, now: int) -> None:
@@ -105,7 +94,8 @@ def _collect(record: dict[str, Any], batch: dict[str, Change]) -> None:
         fields = record["result"]
         texts = {name: dumps(fields[name]) for name in JSON_TEXT if fields[name] is not None}
         # Its calls are not in the journal: the telemetry brings them back, where it still stands.
-        row = Execution(**{**fields, **texts, "source_state": "gone", "tool_calls": 0})
+        lost = {"session_file": None, "otel_file": None, "source_state": "gone", "tool_calls": 0}
+        row = Execution(**{**fields, **texts, **lost})
         change = batch.get(row.execution_id) or Change(row.execution_id)
         batch[row.execution_id] = change._replace(execution=row)
 

@@ -121,6 +121,14 @@ class Store:
         """Executions whose deadline has come."""
         return [i for (i,) in self.rows("SELECT execution_id FROM execution_states WHERE deadline_at <= ?", (now,))]
 
+    def undecided(self) -> list[str]:
+        """Executions that a decision was made about and that have no row yet, or have not ended for all that."""
+        query = (
+            "SELECT DISTINCT d.execution_id FROM decisions d LEFT JOIN execution_states e USING (execution_id)"
+            " WHERE e.execution_id IS NULL OR e.deadline_at IS NOT NULL"
+        )
+        return [execution_id for (execution_id,) in self.rows(query)]
+
     def locked(self) -> list[str]:
         """Running executions whose runner promised to hold a lock."""
         query = "SELECT execution_id FROM execution_states WHERE deadline_at IS NOT NULL AND locked"

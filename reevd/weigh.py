@@ -54,7 +54,7 @@ def weigh(
         execution=None if same else row,
         calls=_calls(reading, previous, shown),
         decisions=(verdict,) if verdict else (),
-        archive=row if Status(row.status).terminal and _outlives(reading.session_part, previous, row) else None,
+        archive=row if Status(row.status).terminal and (verdict or _outlives(reading, previous, row)) else None,
     )
 
 
@@ -72,8 +72,9 @@ def _known(parts: tuple[Part, ...], previous: Execution | None, decisions: tuple
     return previous is not None or bool(decisions) or any(part.fingerprint for part in parts)
 
 
-def _outlives(session: Part, previous: Execution | None, row: Execution) -> bool:
+def _outlives(reading: Reading, previous: Execution | None, row: Execution) -> bool:
     """Whether the end must be kept apart from its file now: that came to rest, or says it no longer."""
+    session = reading.session_part
     settled = session.row is not None and session.row.mark is not None
     left = previous is not None and previous.source_state == "present" and row.source_state != "present"
     return settled or left

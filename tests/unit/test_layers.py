@@ -13,7 +13,7 @@ from tests.harness import ROOT
 # Lowest first. A module may import from the lines above its own, never from its own line or below.
 LAYERS = (
     "__init__",
-    "errors model fingerprint bounds",
+    "errors model fingerprint bounds health",
     "times names agenda render client usage",
     "session_file",
     "otel_file catalog",
@@ -23,7 +23,7 @@ LAYERS = (
     "weigh files lock clock journal notify link log config schema",
     "tail watch listener store",
     "reader lookout rescan inspection restore query",
-    "reconciler questions",
+    "reconciler survey questions",
     "books answers",
     "engine server",
     "verify desk",
@@ -35,6 +35,7 @@ PURE = (
     "model",
     "fingerprint",
     "bounds",
+    "health",
     "times",
     "names",
     "agenda",

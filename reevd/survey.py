@@ -1,0 +1,68 @@
+"""When the folder is scanned in full, and how far the scan under way has come.
+
+However often one is wanted, scanning takes at most half of the time; the timer alone, at most a tenth.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from reevd.files import Folder
+from reevd.rescan import Rescan
+from reevd.store import Store
+
+
+class Scanned(NamedTuple):
+    """The last full scan: begun and ended (microseconds; 0: none yet), entries of the folder."""
+
+    began_at: int = 0
+    ended_at: int = 0
+    entries: int = 0
+
+    @property
+    def took(self) -> int:
+        return self.ended_at - self.began_at
+
+
+class Survey:
+    """done: how many full scans have ended. under_way: whether the next step goes on with one."""
+
+    def __init__(self) -> None:
+        self.done = 0
+        self.last = Scanned()
+        self.wanted = True
+        self._scan: Rescan | None = None
+
+    @property
+    def under_way(self) -> bool:
+        return self._scan is not None
+
+    def promise(self) -> int:
+        """What `done` will have reached when a scan that begins after now has ended."""
+        self.wanted = True
+        return self.done + (2 if self._scan else 1)
+
+    def restart(self) -> None:
+        """What the scan under way has found is void: from the beginning, as soon as can be."""
+        self._scan, self.wanted = None, True
+
+    def tick(self, now: int, pause: int) -> None:
+        """Wants the next scan where the last one is `pause` microseconds old."""
+        self.wanted |= now - self.last.ended_at >= max(pause, 10 * self.last.took)
+
+    def step(self, folder: Folder, store: Store, now: int) -> Rescan | None:
+        """Goes on, or begins where one is wanted. The scan: what it found is to be taken; None: nothing to do."""
+        if self._scan is None:
+            if not self.wanted or now < self.last.ended_at + self.last.took:
+                return None
+            self.wanted = False
+            self._scan = Rescan(folder, store, now)
+        self._scan.step()
+        return self._scan
+
+    def end(self, now: int) -> None:
+        """What the scan found is stored."""
+        if self._scan is not None:
+            self.last = Scanned(self._scan.started_at, now, self._scan.scanned)
+            self.done += 1
+            self._scan = None

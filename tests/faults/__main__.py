@@ -1,0 +1,116 @@
+"""`python -m tests.faults [--faults N] [--seed S] [--jobs J]`: every operation on the disk fails in turn; a table."""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import time
+import traceback
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+
+import structlog
+
+from tests.faults.disk import KINDS, Fault
+from tests.faults.trial import Outcome, run, truth
+from tests.faults.workloads import WORKLOADS
+from tests.faults.world import WrongError
+
+COLUMNS = ("injected", "survived", "rebuilt", "wrong", "corrupt")
+PATIENCE = 20  # seconds that one fault may take
+LASTING = (1, 1, 2, 6, 0)
+
+
+def plan(count: int, seed: int) -> list[tuple[str, Fault]]:
+    """`count` faults: every operation of every workload once per kind, in random order, as often as it takes."""
+    dice = random.Random(seed)
+    points = [
+        (workload, kind, at)
+        for workload in WORKLOADS
+        for kind in KINDS
+        for at in range(1, truth(workload).counts[kind] + 1)
+    ]
+    faults: list[tuple[str, Fault]] = []
+    while len(faults) < count:
+        dice.shuffle(points)
+        for workload, kind, at in points[: count - len(faults)]:
+            lasting = 1 if kind == "power" else dice.choice(LASTING)
+            faults.append((workload, Fault(kind, at, lasting, dice.randrange(1 << 30))))
+    return faults
+
+
+def _quiet() -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+
+
+def _endless(*_: object) -> None:
+    raise WrongError(f"it took more than {PATIENCE} s")
+
+
+def _run(task: tuple[str, Fault]) -> Outcome:
+    signal.signal(signal.SIGALRM, _endless)
+    signal.alarm(PATIENCE)
+    try:
+        return run(*task)
+    except Exception:  # noqa: BLE001 - shown as what it is: a fault that reevd did not survive
+        return Outcome(*task, True, 0, 0, traceback.format_exc(), "")
+    finally:
+        signal.alarm(0)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--faults", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--one", help="WORKLOAD:KIND:AT:LASTING:SEED, as printed")
+    parser.add_argument("--only", help="one workload", choices=WORKLOADS)
+    asked = parser.parse_args()
+    began = time.monotonic()
+    if asked.one:
+        workload, kind, *numbers = asked.one.split(":")
+        print(run(workload, Fault(kind, *map(int, numbers))))
+        return 0
+    _quiet()
+    faults = [task for task in plan(asked.faults, asked.seed) if asked.only in (None, task[0])]
+    table: dict[tuple[str, str], Counter[str]] = {}
+    failed = 0
+    with ProcessPoolExecutor(asked.jobs, multiprocessing.get_context("fork")) as pool:
+        for outcome in pool.map(_run, faults, chunksize=8):
+            _count(table.setdefault((outcome.workload, outcome.fault.kind), Counter()), outcome)
+            if outcome.wrong or outcome.corrupt:
+                failed += 1
+                told = ":".join(map(str, outcome.fault))
+                print(f"--one {outcome.workload}:{told}\n    {outcome.wrong or outcome.corrupt}", flush=True)
+    _print(table)
+    took = time.monotonic() - began
+    each = took * asked.jobs / max(1, len(faults)) * 1000
+    print(f"{len(faults):,} faults in {took:.1f} s, {each:.1f} ms a fault and job; {failed} failed")
+    return int(failed > 0)
+
+
+def _count(cell: Counter[str], outcome: Outcome) -> None:
+    cell["injected"] += 1
+    if outcome.corrupt:
+        cell["corrupt"] += 1
+    elif outcome.wrong:
+        cell["wrong"] += 1
+    else:
+        cell["rebuilt" if outcome.remade > truth(outcome.workload).remade else "survived"] += 1
+
+
+def _print(table: dict[tuple[str, str], Counter[str]]) -> None:
+    print(f"{'workload':<12}{'kind':<8}" + "".join(f"{name:>10}" for name in COLUMNS))
+    total: Counter[str] = Counter()
+    for (workload, kind), cell in sorted(table.items()):
+        total += cell
+        print(f"{workload:<12}{kind:<8}" + "".join(f"{cell[name]:>10}" for name in COLUMNS))
+    print(f"{'all':<20}" + "".join(f"{total[name]:>10}" for name in COLUMNS))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

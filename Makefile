@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint run lock clean
+.PHONY: help demo test check lint chaos mutants bench soak run lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -33,6 +33,19 @@ lint: $(VENV)/dev.stamp  ## ruff and mypy --strict
 	@$(BIN)/mypy
 
 check: lint test  ## lint + test
+
+chaos: $(VENV)/dev.stamp  ## 50,000 schedules of crashes and torn files, 20,000 failures of the disk; about an hour
+	@$(BIN)/python -m tests.chaos --schedules 50000 --jobs $$((2 * $$(nproc)))
+	@$(BIN)/python -m tests.faults --faults 20000 --jobs $$(nproc)
+
+mutants: $(VENV)/dev.stamp  ## Break the engine on purpose, one way after another, and see that the tests notice
+	@$(BIN)/python -m tests.mutants
+
+bench: $(VENV)/dev.stamp  ## Speed, as ratios against floors and peers measured in the same run
+	@$(BIN)/python -m tests.perf
+
+soak: $(VENV)/dev.stamp  ## An hour of runs that come and go; memory, descriptors, log
+	@$(BIN)/python -m tests.perf.soak --minutes 60
 
 run: $(VENV)/run.stamp  ## The daemon in the foreground
 	@exec $(BIN)/reevd

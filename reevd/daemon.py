@@ -77,6 +77,7 @@ class _Daemon:
     def __init__(self, settings: Settings, reload: Callable[[], Settings]) -> None:
         self._settings, self._reload = settings, reload
         self._stopping = self._reloading = False
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)  # for signals
         self._engine = open_engine(settings)
         try:
             self._socket = listen(settings.socket)
@@ -87,7 +88,6 @@ class _Daemon:
         except BaseException:
             self._engine.close()
             raise
-        self._engine.changed = lambda ids: self._link.tell({"changed": ids})
         self._engine.replaced = lambda: self._link.tell({"replaced": settings.database})
         self._desk = Desk(self._engine, self._link, settings.benchmarks_dir)
 
@@ -111,11 +111,11 @@ class _Daemon:
 
     def _stop(self, _number: int, _frame: object) -> None:
         self._stopping = True
-        os.eventfd_write(self._engine.wake, 1)
+        os.eventfd_write(self._wake, 1)
 
     def _hang_up(self, _number: int, _frame: object) -> None:
         self._reloading = True
-        os.eventfd_write(self._engine.wake, 1)
+        os.eventfd_write(self._wake, 1)
 
     def _tune(self) -> None:
         """Takes the settings anew. What cannot be used leaves the old ones in force."""
@@ -135,9 +135,9 @@ class _Daemon:
         notify.tell(READY="1")
 
     def _loop(self) -> None:
-        poll = select.poll()
-        poll.register(self._engine.wake, select.POLLIN)
-        poll.register(self._link, select.POLLIN)
+        poll = self._engine.poll
+        poll.register(self._wake, select.EPOLLIN)
+        poll.register(self._link, select.EPOLLIN)
         told, watchdog = False, notify.watchdog_seconds()
         while not self._stopping and not self._link.closed:
             pause = self._engine.step()
@@ -149,9 +149,9 @@ class _Daemon:
             if self._reloading:
                 self._tune()
             elif not self._desk.serve():
-                for descriptor, _ in poll.poll(min(pause, LONGEST_SLEEP) * 1000):
-                    if descriptor == self._engine.wake:
-                        os.eventfd_read(self._engine.wake)
+                for descriptor, _ in poll.poll(min(pause, LONGEST_SLEEP)):
+                    if descriptor == self._wake:
+                        os.eventfd_read(self._wake)
 
     def _close(self) -> int:
         """Ends the server, then the engine. 1 where the server ended by itself."""
@@ -170,6 +170,7 @@ class _Daemon:
         if "LISTEN_PID" not in os.environ:
             os.unlink(self._settings.socket)
         self._socket.close()
+        os.close(self._wake)
         log.info("stopped")
         return 0 if asked else 1
 

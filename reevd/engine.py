@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import os
+import select
 from collections.abc import Callable
 
 import apsw
@@ -35,8 +35,9 @@ log = structlog.get_logger("reevd.engine")
 
 
 class Engine:
-    """One folder, one database, one thread. `wake` (an eventfd) becomes readable when sleeping should end.
+    """One folder, one database, one thread.
 
+    poll      what to sleep on: ready when there is news; others may register what they wait for too
     changed   called with the ids of executions whose rows changed, after each commit
     replaced  called when the database is another file than before
     ready     true once the first full scan is stored: from then on deadlines are judged
@@ -64,9 +65,9 @@ class Engine:
         self._survey = Survey()
         self._next_tick = self._retry_at = 0
         self._reasons: dict[str, str] = {}
-        self.wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.poll = select.epoll()
         self._books = Books(database, self.clock, limits, vfs)
-        self._lookout = Lookout(folder, self.wake)
+        self._lookout = Lookout(folder, self.poll)
         self._reader = Reader(self._lookout.folder, bounds)
 
     def tune(self, limits: Limits, bounds: Bounds, pace: Pace) -> None:
@@ -79,7 +80,7 @@ class Engine:
     def close(self) -> None:
         self._lookout.close()
         self._books.close()
-        os.close(self.wake)
+        self.poll.close()
 
     @property
     def store(self) -> Store:
@@ -187,8 +188,8 @@ class Engine:
             self._reasons["files"] = f"files cannot be opened ({outcome.refused}): raise the limit of open files"
         else:
             self._reasons.pop("files", None)
+        self.written += len(outcome.written)
         if outcome.written:
-            self.written += len(outcome.written)
             self.changed(outcome.written)
 
     def _go_on_scanning(self, now: int) -> None:

@@ -1,13 +1,15 @@
-"""The folder and the watch on it, held together: both anew when the folder was replaced or the watch died."""
+"""The folder and the watch on it, held together: both anew when the folder was replaced."""
 
 from __future__ import annotations
 
 import os
+import select
 from typing import NamedTuple
 
 import structlog
 
 from reevd.files import Folder
+from reevd.mount import remote
 from reevd.names import classify
 from reevd.watch import Watch
 
@@ -22,17 +24,18 @@ class News(NamedTuple):
     lost: bool
 
 
+PREFIXES = (b"session_", b"enhanced_otel_", b"otel_")
 NO_NEWS = News(set(), [], lost=False)
 
 
 class Lookout:
-    """`folder` is open for as long as this stands. `wake` is an eventfd that events write to.
+    """`folder` is open for as long as this stands. Events make `poll` (an epoll) ready.
 
-    reason  why it polls, where inotify cannot be had; None while it watches
+    reason  why it polls, where events cannot be had or do not tell all; None while it watches
     """
 
-    def __init__(self, path: str, wake: int) -> None:
-        self.path, self._wake = path, wake
+    def __init__(self, path: str, poll: select.epoll) -> None:
+        self.path, self._poll = path, poll
         self._open()
 
     def _open(self) -> None:
@@ -41,14 +44,19 @@ class Lookout:
         self._watch: Watch | None = None
         self.reason: str | None = None
         try:
-            self._watch = Watch(self.folder.descriptor, self._wake)
+            self._watch = Watch(self.folder.descriptor)
+            self._poll.register(self._watch.descriptor, select.EPOLLIN)
         except OSError as error:
             self.reason = f"inotify cannot be had ({error}): polling instead; see fs.inotify in sysctl"
-            log.warning("polling", folder=self.path, error=str(error))
+        if self.reason is None and (kind := remote(self.folder.descriptor)):
+            self.reason = f"the sessions folder is on {kind}, where other hosts write unseen: polling too"
+        if self.reason:
+            log.warning("polling", folder=self.path, reason=self.reason)
 
     @property
     def watching(self) -> bool:
-        return self._watch is not None
+        """Whether events tell of every change."""
+        return self.reason is None
 
     def take(self) -> News:
         """What happened since the last call."""
@@ -59,7 +67,7 @@ class Lookout:
             return NO_NEWS
         news = News(set(), [], lost)
         for raw in names:
-            name = classify(raw)
+            name = classify(raw) if raw.startswith(PREFIXES) else None
             if name and name.execution_id:
                 news.ids.add(name.execution_id)
             elif name:
@@ -68,7 +76,7 @@ class Lookout:
 
     @property
     def blind(self) -> bool:
-        """Whether the watch can see no more: its thread died, or the folder was moved, removed or unmounted."""
+        """Whether the watch can see no more: the folder was moved, removed or unmounted."""
         return self._watch is not None and not self._watch.alive
 
     @property
@@ -78,7 +86,7 @@ class Lookout:
 
     def reopen(self) -> None:
         """Raises OSError where the folder can be neither found nor made."""
-        log.warning("sessions folder was replaced, or its watch died: opening it anew", folder=self.path)
+        log.warning("sessions folder was replaced: opening it anew", folder=self.path)
         folder, watch = self.folder, self._watch
         self._open()
         folder.close()

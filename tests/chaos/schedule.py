@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import select
 import shutil
 import signal
 import tempfile
@@ -65,11 +64,8 @@ def daemon(sessions: Path, database: Path, runs: list[Run]) -> None:
     signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     engine = Engine(str(sessions), str(database), bounds=BOUNDS, pace=Pace(rescan=0.05))
-    poll = select.poll()
-    poll.register(engine.wake, select.POLLIN)
     while not stopping:
-        if poll.poll(min(engine.step(), 0.005) * 1000):
-            os.eventfd_read(engine.wake)
+        engine.poll.poll(min(engine.step(), 0.005))
     engine.close()
 
 

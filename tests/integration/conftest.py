@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import select
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,15 +37,12 @@ class Bench:
             self.engine = None
 
     def until(self, condition: Callable[[], object], what: str, *, seconds: float = 10.0) -> None:
-        """Steps as the daemon does, sleeping on the eventfd, until the condition holds."""
+        """Steps as the daemon does, sleeping on its epoll, until the condition holds."""
         assert self.engine is not None
-        poll = select.poll()
-        poll.register(self.engine.wake, select.POLLIN)
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}; {self.engine.health()}"
-            if poll.poll(min(self.engine.step(), 0.1) * 1000):
-                os.eventfd_read(self.engine.wake)
+            self.engine.poll.poll(min(self.engine.step(), 0.1))
 
     def row(self, execution_id: str) -> Execution | None:
         assert self.engine is not None

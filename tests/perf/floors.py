@@ -15,7 +15,7 @@ from pathlib import Path
 import apsw
 import orjson
 
-IN_CLOSE_WRITE, IN_MOVED_TO = 0x8, 0x80
+IN_CLOSE_WRITE, IN_MOVED_TO, IN_Q_OVERFLOW = 0x8, 0x80, 0x4000
 EVENT = struct.Struct("iIII")
 TABLES = """
 CREATE TABLE execution_states (execution_id TEXT PRIMARY KEY, benchmark_id TEXT, agent TEXT, status TEXT,
@@ -75,6 +75,7 @@ class RawInotify:
             raise OSError(ctypes.get_errno(), "inotify_add_watch")
         self._poll = select.poll()
         self._poll.register(self.descriptor, select.POLLIN)
+        self.overflowed = False
 
     def names(self) -> list[bytes]:
         """What came; waits for the first."""
@@ -82,7 +83,8 @@ class RawInotify:
         data = os.read(self.descriptor, 1 << 18)
         found, at = [], 0
         while at < len(data):
-            _, _, _, length = EVENT.unpack_from(data, at)
+            _, mask, _, length = EVENT.unpack_from(data, at)
+            self.overflowed |= bool(mask & IN_Q_OVERFLOW)
             found.append(data[at + 16 : at + 16 + length].rstrip(b"\0"))
             at += 16 + length
         return [name for name in found if name.startswith(b"session_")]
@@ -91,9 +93,22 @@ class RawInotify:
 def ingest(folder: Path, database: Path, ready: int) -> None:
     """Raw inotify, batched, one thread, for ever: as a process of its own. Writes a byte to `ready` once it watches."""
     db, watch, descriptor = open_database(database), RawInotify(folder), os.open(folder, os.O_RDONLY)
+    seen: set[bytes] = set()
     os.write(ready, b"!")
     while True:
-        rows = [row(read(descriptor, name)) for name in watch.names()]
-        with db:
-            db.executemany("DELETE FROM execution_states WHERE execution_id = ?", [(r[0],) for r in rows])
-            db.executemany(INSERT, rows)
+        names = watch.names()
+        seen.update(names)
+        if watch.overflowed:
+            watch.overflowed = False
+            missed = [
+                n for n in map(os.fsencode, os.listdir(descriptor)) if n not in seen and n.startswith(b"session_")
+            ]
+            seen.update(missed)
+            names += missed
+        store(db, [row(read(descriptor, name)) for name in names])
+
+
+def store(db: apsw.Connection, rows: list[tuple[object, ...]]) -> None:
+    with db:
+        db.executemany("DELETE FROM execution_states WHERE execution_id = ?", [(r[0],) for r in rows])
+        db.executemany(INSERT, rows)

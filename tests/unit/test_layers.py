@@ -20,7 +20,7 @@ LAYERS = (
     "derive",
     "reading",
     "change",
-    "weigh files lock clock journal notify link log config schema",
+    "weigh files lock clock journal notify link log config schema mount",
     "tail watch listener store",
     "reader lookout rescan inspection restore query",
     "reconciler survey questions",

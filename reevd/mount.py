@@ -1,0 +1,25 @@
+"""What kind of file system a folder is on: on some, other hosts write and no event tells."""
+
+from __future__ import annotations
+
+import os
+
+REMOTE = frozenset(
+    ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "glusterfs", "afs", "lustre", "virtiofs", "vboxsf")
+)
+
+
+def remote(descriptor: int, mountinfo: str = "/proc/self/mountinfo") -> str | None:
+    """The type of the file system that the open folder is on, where others may write to it unseen; else None."""
+    device = os.fstat(descriptor).st_dev
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        with open(mountinfo) as lines:
+            for line in lines:
+                fields, _, rest = line.partition(" - ")
+                if fields.split(" ", 3)[2] == wanted:
+                    kind = rest.split(" ", 1)[0]
+                    return kind if kind in REMOTE or kind.startswith("fuse.") else None
+    except FileNotFoundError:
+        pass
+    return None

@@ -1,0 +1,57 @@
+"""`make bench`: reevd, floors and peers in turn, in one run; medians of the rounds, as ratios.
+
+    python -m tests.perf [--only NAME ...] [--rounds 3] [--small]
+
+What is missed is printed as MISSED and makes the exit status 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+from collections.abc import Callable
+
+from tests.perf import ingest
+from tests.perf.result import HEAD, Result
+
+Measure = Callable[[], list[Result]]
+
+
+def measures(*, small: bool) -> dict[str, Measure]:
+    part = 10 if small else 1
+    return {
+        "latency": lambda: ingest.latency(500 // part),
+        "burst": lambda: ingest.burst(50_000 // part),
+        "telemetry": lambda: ingest.telemetry(200, 1_000 // part),
+    }
+
+
+def median(rounds: list[list[Result]]) -> list[Result]:
+    """Of each measure the round with the middle ratio."""
+    found = []
+    for same in zip(*rounds, strict=True):
+        middle = statistics.median_low([result.ratio for result in same])
+        found.append(next(result for result in same if result.ratio == middle))
+    return found
+
+
+def main() -> int:
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("--only", nargs="*", help="names of measures")
+    asked.add_argument("--rounds", type=int, default=3)
+    asked.add_argument("--small", action="store_true", help="a tenth of everything: to see that it works")
+    wanted = asked.parse_args()
+    print(HEAD, flush=True)
+    missed = 0
+    for name, measure in measures(small=wanted.small).items():
+        if wanted.only and name not in wanted.only:
+            continue
+        for result in median([measure() for _ in range(wanted.rounds)]):
+            print(result.line(), flush=True)
+            missed += result.verdict == "MISSED"
+    return int(missed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

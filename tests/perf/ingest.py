@@ -1,0 +1,160 @@
+"""How soon a file is visible, how fast a burst of them is, and how fast telemetry."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import apsw
+import orjson
+
+from tests.perf import floors
+from tests.perf.result import Result
+from tests.perf.stage import Client, document, fill, home, in_process, peer, percentile, reevd, until
+
+COMPLETED = b'"status":"Completed"'
+
+
+def _rename(folder: Path, name: str) -> float:
+    """Leaves a file by rename. The moment before."""
+    hidden, path = folder / ".new", folder / f"session_{name}.json"
+    hidden.write_bytes(document(name))
+    began = time.perf_counter()
+    os.rename(hidden, path)
+    return began
+
+
+def _pause(number: int) -> None:
+    """Not in step with anything."""
+    time.sleep(0.002 + number % 7 * 0.0005)
+
+
+def latency(files: int) -> list[Result]:
+    """From the rename of one session file to its being visible."""
+    ours, floor = [], []
+    with home() as path, reevd(path / "reevd") as running, peer("raw", _made(path / "in"), path / "floor.db"):
+        client, db = Client(running.socket), apsw.Connection(str(path / "floor.db"), flags=apsw.SQLITE_OPEN_READONLY)
+        query = "SELECT 1 FROM execution_states WHERE execution_id = ?"
+        for number in range(files):
+            name = f"one-{number}"
+            request = f"GET /api/v1/executions/{name} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+            began = _rename(running.sessions, name)
+            while COMPLETED not in client.send(request)[1]:
+                pass
+            ours.append((time.perf_counter() - began) * 1e3)
+            _pause(number)
+            began = _rename(path / "in", name)
+            while not db.execute(query, (name,)).fetchall():
+                pass
+            floor.append((time.perf_counter() - began) * 1e3)
+            _pause(number)
+        db.close()
+    return [
+        Result("rename to visible, p50", percentile(ours, 0.5), percentile(floor, 0.5), "ms", 3, 1.4),
+        Result("rename to visible, p99", percentile(ours, 0.99), percentile(floor, 0.99), "ms", 3, 1.5),
+    ]
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _count(db: apsw.Connection) -> int:
+    return int(db.execute("SELECT count(*) FROM execution_states").fetchall()[0][0])
+
+
+def burst(files: int) -> list[Result]:
+    """Files per second while another process writes them as fast as it can, from its start to the last one visible."""
+    with home() as path, reevd(path) as running:
+        client, began = Client(running.socket), time.perf_counter()
+        writer = in_process(fill, running.sessions, files)
+        until(lambda: client.json("/api/v1/health")["executions"]["Completed"] >= files, "the burst", every=0.02)
+        ours = files / (time.perf_counter() - began)
+        writer.wait()
+    with home() as path, peer("raw", _made(path / "in"), path / "floor.db"):
+        db, began = apsw.Connection(str(path / "floor.db"), flags=apsw.SQLITE_OPEN_READONLY), time.perf_counter()
+        writer = in_process(fill, path / "in", files)
+        until(lambda: _count(db) >= files, "the floor's burst", every=0.02)
+        floor = files / (time.perf_counter() - began)
+        writer.wait()
+    naive, lost = _naive(files)
+    return [
+        Result("burst, all visible", ours, floor, "files/s", 0.5, 1.0, larger=True, note="0 lost"),
+        Result(
+            "burst against naive watchdog + sqlite3", ours, naive, "files/s", 10, 25, larger=True,
+            note=f"which lost {lost:.0%}",
+        ),
+    ]  # fmt: skip
+
+
+def _naive(files: int) -> tuple[float, float]:
+    """Files per second that it stored, and the share that it lost."""
+    with home() as path, peer("naive", _made(path / "in"), path / "naive.db"):
+        db, began = apsw.Connection(str(path / "naive.db"), flags=apsw.SQLITE_OPEN_READONLY), time.perf_counter()
+        db.set_busy_timeout(5_000)
+        fill_process = in_process(fill, path / "in", files)
+        count, last = 0, began
+        while fill_process.poll() is None or time.perf_counter() - last < 2:
+            time.sleep(0.05)
+            if (now := _count(db)) != count:
+                count, last = now, time.perf_counter()
+        return count / (last - began), 1 - count / files
+
+
+def _lines(name: str, count: int) -> list[bytes]:
+    at = "2026-01-01T00:00:00.000000Z"
+    asked = {"timestamp": at, "session_id": name, "event_type": "ToolInput"}
+    asked["tool_input"] = {"tool_name": "sol_transfer", "tool_args": {"recipient": "R" * 44, "amount": 100}}  # type: ignore[assignment]
+    told = {"timestamp": at, "session_id": name, "event_type": "ToolOutput", "timing": {"step_timeuse_ms": 3}}
+    told["tool_output"] = {"success": True, "results": {"signature": "S" * 88}}  # type: ignore[assignment]
+    pair = [json.dumps(event).encode() + b"\n" for event in (asked, told)]
+    return pair * (count // 2)
+
+
+def append(folder: Path, runs: int, lines: int) -> None:
+    """All runs at once, a line each in turn, as many processes would."""
+    texts = [_lines(f"live-{run}", lines) for run in range(runs)]
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    files = [os.open(folder / f"enhanced_otel_live-{run}.jsonl", flags, 0o644) for run in range(runs)]
+    for number in range(lines):
+        for file, text in zip(files, texts, strict=True):
+            os.write(file, text[number])
+
+
+def telemetry(runs: int, lines: int) -> list[Result]:
+    """Lines per second, from the first append to the last call visible."""
+    with home() as path, reevd(path) as running:
+        db = apsw.Connection(str(running.database), flags=apsw.SQLITE_OPEN_READONLY)
+        query = "SELECT coalesce(sum(tool_calls), 0) FROM execution_states"
+        began = time.perf_counter()
+        writer = in_process(append, running.sessions, runs, lines)
+        until(lambda: db.execute(query).fetchall()[0][0] >= runs * lines // 2, "the telemetry", every=0.02)
+        ours = runs * lines / (time.perf_counter() - began)
+        writer.wait()
+        db.close()
+    return [Result("200 runs appending telemetry", ours, _parsed(runs, lines), "lines/s", 0.4, 0.7, larger=True)]
+
+
+def _parsed(runs: int, lines: int) -> float:
+    """The floor: parse all lines, store the calls in one transaction."""
+    texts = [b"".join(_lines(f"live-{run}", lines)) for run in range(runs)]
+    with home() as path:
+        db = floors.open_database(path / "floor.db")
+        began = time.perf_counter()
+        with db:
+            for run, text in enumerate(texts):
+                events = [orjson.loads(line) for line in text.splitlines()]
+                calls = [
+                    (f"live-{run}", n, *_call(asked, told))
+                    for n, (asked, told) in enumerate(zip(events[::2], events[1::2], strict=True))
+                ]
+                db.executemany(floors.INSERT_CALL, calls)
+        return runs * lines / (time.perf_counter() - began)
+
+
+def _call(asked: dict[str, dict[str, object]], told: dict[str, dict[str, object]]) -> tuple[object, str, str]:
+    params, result = asked["tool_input"]["tool_args"], told["tool_output"]["results"]
+    return asked["tool_input"]["tool_name"], orjson.dumps(params).decode(), orjson.dumps(result).decode()

@@ -1,0 +1,130 @@
+"""The stage of a measurement: fresh folders, reevd or a peer as a process, a client that costs next to nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.harness import ROOT, Daemon, session, wait_until
+
+PADDING = "x" * 1_600  # what a captured session file has beside the fields that count: 2.4 KB in all
+
+
+def document(execution_id: str) -> bytes:
+    """A finished session file of the usual size."""
+    return json.dumps(session(execution_id, metadata={"prompt": PADDING})).encode()
+
+
+@contextmanager
+def home() -> Iterator[Path]:
+    """A fresh folder for each round: a file system that has just deleted much is slow for a while."""
+    made = Path(tempfile.mkdtemp(prefix="reevd-bench-"))
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+@contextmanager
+def reevd(path: Path, **settings: object) -> Iterator[Daemon]:
+    running = Daemon(path, **settings)
+    try:
+        yield running.start()
+    finally:
+        if running.process is not None:
+            running.stop()
+
+
+@contextmanager
+def peer(name: str, *arguments: object) -> Iterator[subprocess.Popen[bytes]]:
+    """Running, and past its start."""
+    command = [sys.executable, "-m", "tests.perf.peers", name, *map(str, arguments)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        process.stdout.read(1)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+class Client:
+    """One kept-alive connection that sends what was written before and reads one answer."""
+
+    def __init__(self, path: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        wait_until(lambda: self._connect(path), "the socket answers")
+
+    def _connect(self, path: Path) -> bool:
+        try:
+            self._socket.connect(str(path))
+        except OSError:
+            return False
+        return True
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        return self.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+
+    def send(self, request: bytes) -> tuple[int, bytes]:
+        """The status and the body."""
+        self._socket.sendall(request)
+        data = self._socket.recv(65536)
+        while (end := data.find(b"\r\n\r\n")) < 0:
+            data += self._socket.recv(65536)
+        length = int(data[:end].lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+        body = data[end + 4 :]
+        while len(body) < length:
+            body += self._socket.recv(65536)
+        return int(data[9:12]), body
+
+    def json(self, path: str) -> Any:
+        return json.loads(self.get(path)[1])
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def until(condition: Callable[[], bool], what: str, *, seconds: float = 300, every: float = 0.0) -> None:
+    """Asks as often as it can, or `every` so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(what)
+        if every:
+            time.sleep(every)
+
+
+def fill(folder: Path, count: int, prefix: str = "run") -> None:
+    """So many finished session files, as fast as this process can."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    text = document("@@@@").decode().split("@@@@")
+    for number in range(count):
+        name = f"{prefix}-{number}"
+        file = os.open(f"session_{name}.json", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644, dir_fd=descriptor)
+        os.write(file, name.join(text).encode())
+        os.close(file)
+    os.close(descriptor)
+
+
+def in_process(function: Callable[..., object], *arguments: object) -> subprocess.Popen[bytes]:
+    """Runs a function of a tests.perf module in a process of its own."""
+    code = f"import {function.__module__} as m; from pathlib import Path; m.{function.__name__}(*{arguments!r})"
+    code = code.replace("PosixPath(", "Path(")
+    return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+
+
+def percentile(values: list[float], share: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]

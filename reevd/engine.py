@@ -162,9 +162,10 @@ class Engine:
         return max(0, wanted - now) / SECOND
 
     def _take_news(self, now: int) -> None:
-        if self._lookout.blind:
-            self._reopen()
         news = self._lookout.take()
+        if self._lookout.blind:
+            self._reopen()  # what the old folder told no longer counts; the new one is scanned
+            return
         self._survey.wanted |= news.lost
         for execution_id in news.ids:
             self._agenda.add(execution_id)

@@ -6,12 +6,14 @@ import contextlib
 import os
 import socket
 import stat
+import time
 
 from reevd.errors import BusyError, ConfigError
 from reevd.notify import handed_over
 
 MODE = 0o660
 BACKLOG = 2048
+LINGER_SECONDS = 2.0
 LONGEST = 107  # sockaddr_un holds 108 bytes with the closing NUL
 
 
@@ -44,11 +46,20 @@ def _clear(path: str) -> None:
             raise ConfigError("listening on", path, "there is a file that is no socket", "choose another --socket")
     except FileNotFoundError:
         return
+    # The server of an engine that was killed answers for a moment longer.
+    deadline = time.monotonic() + LINGER_SECONDS
+    while _answers(path):
+        if time.monotonic() > deadline:
+            raise BusyError("listening on", path, "another daemon answers there", "stop it, or choose another --socket")
+        time.sleep(0.02)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def _answers(path: str) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
             probe.connect(path)
-        except ConnectionRefusedError:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
-            return
-    raise BusyError("listening on", path, "another daemon answers there", "stop it, or choose another --socket")
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+    return True

@@ -53,12 +53,12 @@ class Telemetry:
     def feed(self, data: bytes) -> int:
         """Reads the complete lines of `data`, which begins at offset `consumed`. Returns the bytes taken."""
         end = data.rfind(b"\n") + 1
-        start = 0
+        start = self.consumed
         for line in data[:end].split(b"\n")[:-1] if end else ():
             if self._skipping:
                 self._skipping = False
-            else:
-                self._line(line, self.consumed + start)
+            elif line:
+                self._line(line, start)
             start += len(line) + 1
         if self._skipping or len(data) - end > MAX_LINE:
             if not self._skipping:
@@ -88,7 +88,7 @@ class Telemetry:
         except orjson.JSONDecodeError as error:
             self._bad(offset, f"it is no JSON: {error}")
             return
-        if not isinstance(event, dict):
+        if type(event) is not dict:
             self._bad(offset, f"it holds a JSON {type(event).__name__}, not an object")
             return
         self.lines += 1
@@ -97,52 +97,42 @@ class Telemetry:
     def _event(self, event: dict[str, Any]) -> None:
         at = to_micros(event.get("timestamp"))
         if at is not None:
-            self.first_at = at if self.first_at is None else min(at, self.first_at)
-            self.last_at = at if self.last_at is None else max(at, self.last_at)
-        if isinstance(event.get("session_id"), str) and len(self.named_ids) < 8:
-            self.named_ids.add(event["session_id"])
-        match event.get("event_type"):
-            case "ToolInput":
-                self._input(event, at)
-            case "ToolOutput":
-                self._output(event, at)
-            case "StepComplete":
-                self.steps += 1
-            case "Prompt":
-                self.locked |= _object(event, "metadata").get("liveness") == "ofd-lock"
-            case None if isinstance(event.get("tool_name"), str):
-                self._older(event, at)
+            if self.first_at is None or self.last_at is None:
+                self.first_at = self.last_at = at
+            elif at > self.last_at:
+                self.last_at = at
+            elif at < self.first_at:
+                self.first_at = at
+        named = event.get("session_id")
+        if type(named) is str and named not in self.named_ids and len(self.named_ids) < 8:
+            self.named_ids.add(named)
+        kind = event.get("event_type")
+        if kind == "ToolInput":
+            self._input(event, at)
+        elif kind == "ToolOutput":
+            self._output(event, at)
+        elif kind == "StepComplete":
+            self.steps += 1
+        elif kind == "Prompt":
+            self.locked |= _object(event, "metadata").get("liveness") == "ofd-lock"
+        elif kind is None and type(event.get("tool_name")) is str:
+            self._older(event, at)
 
     def _input(self, event: dict[str, Any], at: int | None) -> None:
         asked = _object(event, "tool_input")
         name = asked.get("tool_name")
-        self._open.append(
-            self._append(
-                ToolCall(
-                    tool_name=name if isinstance(name, str) and name else "unknown",
-                    started_at=None if at is None else rfc3339(at),
-                    duration_ms=None,
-                    params=_json(asked.get("tool_args")),
-                    result=None,
-                    status="open",
-                    error_message=None,
-                )
-            )
-        )
+        self._began(name if type(name) is str and name else "unknown", at, _json(asked.get("tool_args")))
 
     def _output(self, event: dict[str, Any], at: int | None) -> None:
         answer = _object(event, "tool_output")
-        took = _number(_object(event, "timing").get("step_timeuse_ms"))
-        error = answer.get("error_message")
         if not self._open:
-            began = None if at is None else rfc3339(at)
-            self._open.append(self._append(ToolCall("unknown", began, None, None, None, "open", None)))
-        self._answer(
+            self._began("unknown", at, None)
+        self._ended(
             self._open.pop(),
-            duration_ms=took,
-            result=_json(answer.get("results")),
-            status="success" if answer.get("success") is True else "error",
-            error_message=error if isinstance(error, str) and error else None,
+            _number(_object(event, "timing").get("step_timeuse_ms")),
+            _json(answer.get("results")),
+            "success" if answer.get("success") is True else "error",
+            answer.get("error_message"),
         )
 
     def _older(self, event: dict[str, Any], at: int | None) -> None:
@@ -150,44 +140,31 @@ class Telemetry:
         took, result, error = (event.get(k) for k in ("execution_time_ms", "output_result", "error_message"))
         done = bool(took) or result not in (None, {}, "") or bool(error)
         waiting = [i for i in self._open if self.calls[i].tool_name == event["tool_name"]]
-        if done and waiting:
-            index = waiting[-1]
-            self._open.remove(index)
-        else:
-            began = None if at is None else rfc3339(at)
-            params = _json(event.get("input_params"))
-            index = self._append(ToolCall(event["tool_name"], began, None, params, None, "open", None))
-            if not done:
-                self._open.append(index)
-                return
-        self._answer(
-            index,
-            duration_ms=_number(took),
-            result=_json(result),
-            status=call_status(event.get("status")),
-            error_message=error if isinstance(error, str) and error else None,
-        )
+        if not (done and waiting):
+            self._began(event["tool_name"], at, _json(event.get("input_params")))
+            waiting = [self._open[-1]]
+        if done:
+            self._open.remove(waiting[-1])
+            self._ended(waiting[-1], _number(took), _json(result), call_status(event.get("status")), error)
 
-    def _append(self, call: ToolCall) -> int:
-        self.calls.append(call)
-        self._touch(len(self.calls) - 1)
-        return len(self.calls) - 1
+    def _began(self, name: str, at: int | None, params: str | None) -> None:
+        index = len(self.calls)
+        self.calls.append(ToolCall(name, None if at is None else rfc3339(at), None, params, None, "open", None))
+        self._open.append(index)
+        if self._changed is None:
+            self._changed = index
 
-    def _touch(self, index: int) -> None:
-        self._changed = index if self._changed is None else min(self._changed, index)
-
-    def _answer(
-        self, index: int, *, duration_ms: float | None, result: str | None, status: str, error_message: str | None
-    ) -> None:
-        self._touch(index)
-        self.calls[index] = self.calls[index]._replace(
-            duration_ms=duration_ms, result=result, status=status, error_message=error_message
-        )
+    def _ended(self, index: int, took: float | None, result: str | None, status: str, error: object) -> None:
+        name, began, _, params, _, _, _ = self.calls[index]
+        told = error if type(error) is str and error else None
+        self.calls[index] = ToolCall(name, began, took, params, result, status, told)
+        if self._changed is None or index < self._changed:
+            self._changed = index
 
 
 def _object(event: dict[str, Any], field: str) -> dict[str, Any]:
     value = event.get(field)
-    return value if isinstance(value, dict) else {}
+    return value if type(value) is dict else {}
 
 
 def _json(value: object) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import socket
 import stat
 import subprocess
@@ -15,13 +16,14 @@ from typing import Any
 
 import pytest
 
-from reevd.bounds import Pace
 from reevd.otel_file import MAX_LINE
 from tests.harness import leave, session
 from tests.integration.conftest import Bench
 
 SESSION, OTEL = "session_x.json", "enhanced_otel_x.jsonl"
 GOOD = json.dumps(session("x"))
+NO_DESCRIPTOR_FOR_SCAN = "Folder.scan: os.scandir(fd) duplicates fd; its EMFILE is an OSError that Engine.step lets out"
+DROPS_LOCKS = "Folder.open looks at st_nlink on the open descriptor: its close drops SQLite's POSIX locks on that inode"
 TOO_DEEP = "orjson reads 1,024 levels and writes 254: what lies between raises TypeError in dumps, inside the look"
 
 
@@ -89,6 +91,17 @@ REFUSED: list[tuple[Callable[[Path], None], str]] = [
 ]
 
 
+def until(bench: Bench, condition: Callable[[], object], what: str) -> None:
+    """As Bench.until, but looks right after a step and not only after the sleep that follows it."""
+
+    def stepped() -> object:
+        assert bench.engine is not None
+        bench.engine.step()
+        return condition()
+
+    bench.until(stepped, what)
+
+
 def shown(bench: Bench, path: str) -> tuple[str | None, str, str, int]:
     """The problem's execution, kind, since and attempts; it must be there."""
     assert bench.engine is not None
@@ -100,16 +113,16 @@ def shown(bench: Bench, path: str) -> tuple[str | None, str, str, int]:
 def goes_on(bench: Bench, neighbour: str = "honest") -> None:
     """A run that is left now is seen to its end."""
     leave(bench.sessions, neighbour, session(neighbour))
-    bench.until(lambda: bench.status(neighbour) == "Completed", f"{neighbour} is Completed")
+    until(bench, lambda: bench.status(neighbour) == "Completed", f"{neighbour} is Completed")
 
 
 def is_shown(bench: Bench, path: str, kind: str) -> None:
     """The problem stands under its kind; another look counts it again and keeps since when it stands."""
     assert bench.engine is not None
-    bench.until(lambda: bench.problems().get(path) == kind, f"{path} is shown as {kind}, not {bench.problems()}")
+    until(bench, lambda: bench.problems().get(path) == kind, f"{path} is shown as {kind}, not {bench.problems()}")
     first = shown(bench, path)
     bench.engine.rescan()
-    bench.until(lambda: shown(bench, path)[3] > first[3], f"{path} is looked at again")
+    until(bench, lambda: shown(bench, path)[3] > first[3], f"{path} is looked at again")
     assert shown(bench, path)[:3] == first[:3]
 
 
@@ -131,14 +144,14 @@ def test_what_is_no_plain_file_is_refused_and_heals(
         hidden = bench.sessions / "whole"
         hidden.write_text(json.dumps({"event_type": "ToolInput", "tool_input": {"tool_name": "t"}}) + "\n")
         hidden.rename(path)
-    bench.until(lambda: bench.status("x") == "Completed" and not bench.problems(), "it healed")
+    until(bench, lambda: bench.status("x") == "Completed" and not bench.problems(), "it healed")
 
 
 @pytest.mark.xfail(strict=True, reason="Reader._follow makes the problem without the id, which Part does not carry")
 def test_oversized_telemetry_is_shown_with_its_execution(bench: Bench) -> None:
     bench.start()
     sparse(bench.sessions / OTEL)
-    bench.until(lambda: bench.problems(), "the problem is shown")
+    until(bench, bench.problems, "the problem is shown")
     assert shown(bench, OTEL)[0] == "x"
 
 
@@ -148,7 +161,7 @@ def test_a_file_heals_when_its_second_name_goes(bench: Bench) -> None:
     is_shown(bench, SESSION, "link")
     (bench.home / "outside").unlink()
     engine.rescan()  # the folder itself sees no event
-    bench.until(lambda: bench.status("x") == "Completed" and not bench.problems(), "it healed")
+    until(bench, lambda: bench.status("x") == "Completed" and not bench.problems(), "it healed")
 
 
 NOT_JSON: list[tuple[str, bytes, str]] = [
@@ -177,32 +190,33 @@ def test_content_that_is_no_session_is_shown_and_heals(bench: Bench, content: by
     is_shown(bench, SESSION, kind)
     assert bench.status("x") == "Running", "an unreadable file is no verdict"
     (bench.sessions / SESSION).write_text(GOOD)  # in place, as the first writer does
-    bench.until(lambda: bench.status("x") == "Completed" and not bench.problems(), "it healed")
+    until(bench, lambda: bench.status("x") == "Completed" and not bench.problems(), "it healed")
 
 
 def nested(levels: int) -> Any:
     return json.loads("[" * levels + "]" * levels)
 
 
-ODD: list[tuple[str, dict[str, Any]]] = [
-    (f"{name} is {value}", {name: value})
+ODD: dict[str, dict[str, Any]] = {
+    f"{name} is {value}": {name: value}
     for name in ("start_time", "end_time", "session_id", "benchmark_id", "events")
     for value in (2**63, -(2**63), 2**64, 1e308)
-]
-ODD += [
-    ("2**63 in the result", {"final_result": {"success": True, "score": 1, "execution_time_ms": 2**63}}),
-    ("2**63 as score", {"final_result": {"success": True, "score": 2**63}}),
-    ("2**63 steps", {"metadata": {"steps_total": 2**63}}),
-    ("250 levels", {"final_result": {"success": True, "score": 1, "data": nested(250)}}),
-    ("terminal escapes", {"agent_type": "\x1b]0;owned\x07\u202e", "benchmark_id": "\x00\n"}),
-]
+} | {
+    "2**63 in the result": {"final_result": {"success": True, "score": 1, "execution_time_ms": 2**63}},
+    "2**63 as score": {"final_result": {"success": True, "score": 2**63}},
+    "2**63 steps": {"metadata": {"steps_total": 2**63}},
+    "250 levels": {"final_result": {"success": True, "score": 1, "data": nested(250)}},
+    "terminal escapes": {"agent_type": "\x1b]0;owned\x07\u202e", "benchmark_id": "\x00\n"},
+}
 
 
-@pytest.mark.parametrize("fields", [pytest.param(fields, id=name) for name, fields in ODD])
-def test_odd_values_do_not_hide_a_result(bench: Bench, fields: dict[str, Any]) -> None:
+def test_odd_values_do_not_hide_a_result(bench: Bench) -> None:
     bench.start()
-    leave(bench.sessions, "x", session("x", **fields))
-    bench.until(lambda: bench.status("x") == "Completed", "the result stands")
+    ids = {name: f"odd{number}" for number, name in enumerate(ODD)}
+    for name, fields in ODD.items():
+        leave(bench.sessions, ids[name], session(ids[name], **fields))
+    goes_on(bench)
+    assert {name: bench.status(ids[name]) for name in ODD} == dict.fromkeys(ODD, "Completed")
     assert not bench.problems()
 
 
@@ -210,7 +224,7 @@ def test_odd_values_do_not_hide_a_result(bench: Bench, fields: dict[str, Any]) -
 def test_a_byte_order_mark_and_doubled_keys_are_read(bench: Bench, content: bytes) -> None:
     bench.start()
     (bench.sessions / SESSION).write_bytes(content)
-    bench.until(lambda: bench.status("x") == "Completed", "the result stands")
+    until(bench, lambda: bench.status("x") == "Completed", "the result stands")
     row = bench.row("x")
     assert row is not None
     assert row.agent == ("last" if b"last" in content else "deterministic")
@@ -230,6 +244,167 @@ def test_300_levels_do_not_hide_a_result(bench: Bench, where: str) -> None:
         fields = {"final_result": {"success": True, "score": 1, "data": nested(300)}}
     leave(bench.sessions, "x", session("x", **fields))
     goes_on(bench)
-    bench.until(lambda: bench.status("x") or bench.problems(), "it was looked at")
+    until(bench, lambda: bench.status("x") or bench.problems(), "it was looked at")
     assert bench.problems().get(SESSION) != "internal"
     assert bench.status("x") == "Completed"
+
+
+BAD_LINES = [*(content.replace(b"\n", b"") for _, content, kind in NOT_JSON if kind == "json"), b"[" * (MAX_LINE + 1)]
+
+
+def test_no_line_of_telemetry_costs_its_neighbours(bench: Bench) -> None:
+    bench.start()
+    good = json.dumps({"event_type": "ToolInput", "tool_input": {"tool_name": "t"}}).encode()
+    lines = [good, *(line for bad in BAD_LINES for line in (bad, good))]
+    (bench.sessions / OTEL).write_bytes(b"\n".join(lines) + b"\n")
+    leave(bench.sessions, "x", session("x"))
+    until(bench, lambda: (row := bench.row("x")) and row.tool_calls == len(BAD_LINES) + 1, "the good lines count")
+    row = bench.row("x")
+    assert row is not None
+    assert row.status == "Completed"
+    assert f"{len(BAD_LINES)} " in row.warnings
+
+
+def test_a_line_without_an_end_is_passed_over_in_slices(bench: Bench) -> None:
+    engine = bench.start()
+    with (bench.sessions / OTEL).open("wb") as file:
+        file.write(b"x" * (MAX_LINE + 1))
+        file.truncate(64 << 20)  # NULs that take no space
+    leave(bench.sessions, "x", session("x"))
+    goes_on(bench)
+    until(bench, lambda: bench.status("x") == "Completed" and engine.idle, "the result stands")
+    row = bench.row("x")
+    assert row is not None
+    assert "longer than" in row.warnings
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"session_a\nb.json",
+        b"session_\x1b[2J.json",
+        b"session_\xff\xfe.json",
+        b"session_...json",
+        b"enhanced_otel_-rf.jsonl",
+        "session_e\u0301.json".encode(),
+        "session_\u202egnp.json".encode(),
+        b"session_" + b"n" * 240 + b".json",
+    ],
+)
+def test_a_name_that_holds_no_id_is_shown_harmlessly_and_heals(bench: Bench, raw: bytes) -> None:
+    engine = bench.start()
+    path = os.fsencode(bench.sessions) + b"/" + raw
+    Path(os.fsdecode(path)).write_text(GOOD)
+    goes_on(bench)
+    until(bench, bench.problems, "the problem is shown")
+    ((name, kind),) = bench.problems().items()
+    assert kind == "name"
+    assert name.isprintable()
+    is_shown(bench, name, "name")
+    os.rename(path, bench.sessions / SESSION)
+    engine.rescan()
+    until(bench, lambda: bench.status("x") == "Completed" and not bench.problems(), "it healed")
+
+
+LEASE = """
+import fcntl, os, signal, sys
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+fd = os.open(sys.argv[1], os.O_RDWR)
+fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+os.rename(sys.argv[1], sys.argv[2])
+print("there", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def leased(path: Path) -> Iterator[None]:
+    """Whoever opens the file must wait until its owner has given up the lease, or 45 s."""
+    hidden = path.with_name("whole")
+    hidden.write_text(GOOD)
+    command = [sys.executable, "-c", LEASE, str(hidden), str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as owner:
+        assert owner.stdout is not None
+        if not owner.stdout.readline():
+            pytest.skip("no leases on this file system")
+        yield
+        owner.kill()
+
+
+def test_a_leased_file_delays_nobody_and_is_read_later(bench: Bench) -> None:
+    engine = bench.start()
+    with leased(bench.sessions / SESSION):
+        until(bench, lambda: engine.health().reasons, "health says so")
+        goes_on(bench)
+        assert bench.status("x") is None
+    until(bench, lambda: bench.status("x") == "Completed", "it is read")
+    until(bench, lambda: not engine.health().reasons, "health is good again")
+
+
+@pytest.mark.xfail(strict=True, reason="Engine._look gives one advice for every TransientError, whatever its errno")
+def test_a_lease_is_not_taken_for_a_lack_of_descriptors(bench: Bench) -> None:
+    engine = bench.start()
+    with leased(bench.sessions / SESSION):
+        until(bench, lambda: engine.health().reasons, "health says so")
+        assert "limit of open files" not in engine.health().reasons[0]
+
+
+@contextmanager
+def no_descriptors() -> Iterator[None]:
+    """Nothing can be opened in this process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize(
+    "scan",
+    [False, pytest.param(True, marks=pytest.mark.xfail(strict=True, raises=OSError, reason=NO_DESCRIPTOR_FOR_SCAN))],
+)
+def test_without_descriptors_no_file_counts_as_gone(bench: Bench, *, scan: bool) -> None:
+    engine = bench.start()
+    goes_on(bench, "kept")
+    until(bench, lambda: engine.idle and not engine.store.unsettled(), "all at rest")
+    leave(bench.sessions, "x", GOOD)
+    os.utime(bench.sessions / "session_kept.json")
+    with no_descriptors():
+        if scan:
+            engine.rescan()
+        until(bench, lambda: engine.health().reasons, "health says so")
+        kept = bench.row("kept")
+    assert kept is not None
+    assert (kept.status, kept.source_state) == ("Completed", "present")
+    until(bench, lambda: bench.status("x") == "Completed" and not engine.health().reasons, "it healed")
+
+
+LOCKED = """
+import fcntl, os, struct, sys
+for path, start, length in ((sys.argv[1], 0x40000002, 510), (sys.argv[1] + "-shm", 128, 1)):
+    asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, start, length, 0)
+    found = fcntl.fcntl(os.open(path, os.O_RDWR), fcntl.F_GETLK, asked)
+    print(struct.unpack("hhqqi4x", found)[0] != fcntl.F_UNLCK)
+"""
+
+
+def locks(database: Path) -> list[bool]:
+    """Whether another process finds SQLite's locks on the database and on its shared memory."""
+    command = [sys.executable, "-c", LOCKED, str(database)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    return [word == "True" for word in done.stdout.split()]
+
+
+@pytest.mark.xfail(strict=True, reason=DROPS_LOCKS)
+@pytest.mark.parametrize("ending", ["", "-shm"])
+def test_the_database_under_another_name_is_not_opened(bench: Bench, ending: str) -> None:
+    bench.start()
+    goes_on(bench, "first")
+    assert locks(bench.database) == [True, True]
+    (bench.sessions / SESSION).hardlink_to(f"{bench.database}{ending}")
+    until(bench, lambda: bench.problems().get(SESSION) == "link", "the problem is shown")
+    goes_on(bench)
+    assert locks(bench.database) == [True, True], "closing any descriptor of a file drops the process's locks on it"

@@ -10,8 +10,11 @@ from reevd.clock import Clock
 from reevd.derive import Limits
 from reevd.inspection import Inspection
 from reevd.journal import Journal
+from reevd.memory import give_back
 from reevd.reconciler import Reconciler
 from reevd.store import Store
+
+BUSY_WAL_FRAMES = 16_000  # 64 MiB: past this the log is moved into the database even while there is work
 
 log = structlog.get_logger("reevd.books")
 
@@ -61,6 +64,13 @@ class Books:
             raise apsw.CorruptError("it was renamed or removed: what is written to it, nobody sees")
         if self._clock.step():
             restore.align(self.store, self._clock)
+
+    def tidy(self, *, idle: bool) -> None:
+        """Moves the log into the database, and at rest gives its space and the burst's memory back."""
+        if self.store.wal_frames and (idle or self.store.wal_frames > BUSY_WAL_FRAMES):
+            self.store.checkpoint(truncate=idle)
+            if idle:
+                give_back()
 
     def probe(self) -> None:
         """Writes to the database, through to the disk. Raises apsw.Error while that fails."""

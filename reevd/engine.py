@@ -29,7 +29,6 @@ from reevd.times import SECOND, rfc3339
 BATCH = 512
 TICK = SECOND // 2
 RETRY = SECOND // 2
-BUSY_WAL_FRAMES = 16_000  # 64 MiB: past this the log is moved into the database even while there is work
 
 log = structlog.get_logger("reevd.engine")
 
@@ -213,8 +212,7 @@ class Engine:
         if self.ready:
             for execution_id in (*self.store.locked(), *self.store.due(rfc3339(now))):
                 self._agenda.add(execution_id)
-        if self.store.wal_frames and (self.idle or self.store.wal_frames > BUSY_WAL_FRAMES):
-            self.store.checkpoint(truncate=self.idle)
+        self._books.tidy(idle=self.idle)
 
     # -- trouble ---------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Self
 
 from reevd.errors import UnreadableError
-from reevd.fingerprint import Fingerprint
+from reevd.fingerprint import Fingerprint, mark
 
 OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 # Out of descriptors, out of memory, a lease that the owner has not given up: reasons to look again, never
@@ -87,14 +87,15 @@ class Folder:
             return False
         return (status.st_dev, status.st_ino) == self.identity
 
-    def scan(self) -> Iterator[tuple[str, Fingerprint]]:
-        """Every entry's name and fingerprint, links not followed. Names that are no UTF-8 come escaped."""
+    def scan(self) -> Iterator[tuple[str, int]]:
+        """Every entry's name and mark, links not followed. Names that are no UTF-8 come escaped."""
         with os.scandir(self.descriptor) as entries:
             for entry in entries:
                 try:
-                    yield entry.name, fingerprint(entry.stat(follow_symlinks=False))
+                    s = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:
                     continue
+                yield (name := entry.name), mark(name, s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns)
 
     def has(self, name: bytes) -> bool:
         """Whether there is an entry of that name, of whatever kind."""

@@ -17,7 +17,7 @@ import orjson
 from reevd.model import Execution
 
 BUSY_MS = 5_000
-PAGE_CACHE_KIB = 16_384
+PAGE_CACHE_KIB = 4_096
 COLUMNS = ", ".join(Execution._fields)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from itertools import islice
 
 from reevd.files import Folder
 from reevd.model import Problem
@@ -31,17 +32,16 @@ class Rescan:
 
     def step(self) -> None:
         """Looks at the next entries; at the end `found` gets the names that are gone too."""
-        unseen = self._unseen
-        for count, (name, fingerprint) in enumerate(self._entries, 1):
-            self.scanned += 1
-            if unseen and (mark := fingerprint.mark(name)) in unseen:
-                unseen.discard(mark)
+        unseen, entries = self._unseen, list(islice(self._entries, SLICE))
+        for name, mark in entries:
+            if mark in unseen:
+                unseen.remove(mark)
             else:
                 self._note(os.fsencode(name))
-            if count == SLICE:
-                return
-        self._finish()
-        self.ended = True
+        self.scanned += len(entries)
+        if len(entries) < SLICE:
+            self._finish()
+            self.ended = True
 
     def _note(self, raw: bytes) -> None:
         name = classify(raw)

@@ -107,7 +107,9 @@ class Store:
 
     def marks(self) -> set[int]:
         """The marks of all files that need no further look while they are as they were."""
-        return {mark for (mark,) in self.db.execute("SELECT mark FROM files WHERE mark IS NOT NULL")}
+        # As one JSON text: a third of the time of as many rows.
+        (text,) = self.rows("SELECT json_group_array(mark) FROM files WHERE mark IS NOT NULL")[0]
+        return set(orjson.loads(text))
 
     def unsettled(self) -> list[str]:
         """Names of files that must be read again, however they look."""

@@ -48,7 +48,8 @@ class Survey:
 
     def tick(self, now: int, pause: int) -> None:
         """Wants the next scan where the last one is `pause` microseconds old."""
-        self.wanted |= now - self.last.ended_at >= max(pause, 10 * self.last.took)
+        if self._scan is None:
+            self.wanted |= now - self.last.ended_at >= max(pause, 10 * self.last.took)
 
     def step(self, folder: Folder, store: Store, now: int) -> Rescan | None:
         """Goes on, or begins where one is wanted. The scan: what it found is to be taken; None: nothing to do."""

@@ -20,7 +20,7 @@ LAYERS = (
     "derive",
     "reading",
     "change",
-    "weigh files lock clock journal notify link log config schema mount",
+    "weigh files lock clock journal notify link log config schema mount memory",
     "tail watch listener store",
     "reader lookout rescan inspection restore query",
     "reconciler survey questions",

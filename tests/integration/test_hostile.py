@@ -23,7 +23,6 @@ from tests.integration.conftest import Bench
 SESSION, OTEL = "session_x.json", "enhanced_otel_x.jsonl"
 GOOD = json.dumps(session("x"))
 NO_DESCRIPTOR_FOR_SCAN = "Folder.scan: os.scandir(fd) duplicates fd; its EMFILE is an OSError that Engine.step lets out"
-DROPS_LOCKS = "Folder.open looks at st_nlink on the open descriptor: its close drops SQLite's POSIX locks on that inode"
 TOO_DEEP = "orjson reads 1,024 levels and writes 254: what lies between raises TypeError in dumps, inside the look"
 
 
@@ -380,31 +379,3 @@ def test_without_descriptors_no_file_counts_as_gone(bench: Bench, *, scan: bool)
     assert kept is not None
     assert (kept.status, kept.source_state) == ("Completed", "present")
     until(bench, lambda: bench.status("x") == "Completed" and not engine.health().reasons, "it healed")
-
-
-LOCKED = """
-import fcntl, os, struct, sys
-for path, start, length in ((sys.argv[1], 0x40000002, 510), (sys.argv[1] + "-shm", 128, 1)):
-    asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, start, length, 0)
-    found = fcntl.fcntl(os.open(path, os.O_RDWR), fcntl.F_GETLK, asked)
-    print(struct.unpack("hhqqi4x", found)[0] != fcntl.F_UNLCK)
-"""
-
-
-def locks(database: Path) -> list[bool]:
-    """Whether another process finds SQLite's locks on the database and on its shared memory."""
-    command = [sys.executable, "-c", LOCKED, str(database)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
-    return [word == "True" for word in done.stdout.split()]
-
-
-@pytest.mark.xfail(strict=True, reason=DROPS_LOCKS)
-@pytest.mark.parametrize("ending", ["", "-shm"])
-def test_the_database_under_another_name_is_not_opened(bench: Bench, ending: str) -> None:
-    bench.start()
-    goes_on(bench, "first")
-    assert locks(bench.database) == [True, True]
-    (bench.sessions / SESSION).hardlink_to(f"{bench.database}{ending}")
-    until(bench, lambda: bench.problems().get(SESSION) == "link", "the problem is shown")
-    goes_on(bench)
-    assert locks(bench.database) == [True, True], "closing any descriptor of a file drops the process's locks on it"

@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,27 @@ SESSION, OTEL = "session_x.json", "enhanced_otel_x.jsonl"
 GOOD = json.dumps(session("x"))
 NO_DESCRIPTOR_FOR_SCAN = "Folder.scan: os.scandir(fd) duplicates fd; its EMFILE is an OSError that Engine.step lets out"
 TOO_DEEP = "orjson reads 1,024 levels and writes 254: what lies between raises TypeError in dumps, inside the look"
+
+
+class EagerBench(Bench):
+    """Looks right after each step, and not only after the sleep that follows it: the tests here are many."""
+
+    def until(self, condition: Callable[[], object], what: str, *, seconds: float = 10.0) -> None:
+        assert self.engine is not None
+        deadline = time.monotonic() + seconds
+        pause = self.engine.step()
+        while not condition():
+            assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}; {self.engine.health()}"
+            self.engine.poll.poll(min(pause, 0.1))
+            pause = self.engine.step()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = EagerBench(tmp_path)
+    made.sessions.mkdir()
+    yield made
+    made.close()
 
 
 def fifo(path: Path) -> None:
@@ -90,17 +112,6 @@ REFUSED: list[tuple[Callable[[Path], None], str]] = [
 ]
 
 
-def until(bench: Bench, condition: Callable[[], object], what: str) -> None:
-    """As Bench.until, but looks right after a step and not only after the sleep that follows it."""
-
-    def stepped() -> object:
-        assert bench.engine is not None
-        bench.engine.step()
-        return condition()
-
-    bench.until(stepped, what)
-
-
 def shown(bench: Bench, path: str) -> tuple[str | None, str, str, int]:
     """The problem's execution, kind, since and attempts; it must be there."""
     assert bench.engine is not None
@@ -112,16 +123,16 @@ def shown(bench: Bench, path: str) -> tuple[str | None, str, str, int]:
 def goes_on(bench: Bench, neighbour: str = "honest") -> None:
     """A run that is left now is seen to its end."""
     leave(bench.sessions, neighbour, session(neighbour))
-    until(bench, lambda: bench.status(neighbour) == "Completed", f"{neighbour} is Completed")
+    bench.until(lambda: bench.status(neighbour) == "Completed", f"{neighbour} is Completed")
 
 
 def is_shown(bench: Bench, path: str, kind: str) -> None:
     """The problem stands under its kind; another look counts it again and keeps since when it stands."""
     assert bench.engine is not None
-    until(bench, lambda: bench.problems().get(path) == kind, f"{path} is shown as {kind}, not {bench.problems()}")
+    bench.until(lambda: bench.problems().get(path) == kind, f"{path} is shown as {kind}, not {bench.problems()}")
     first = shown(bench, path)
     bench.engine.rescan()
-    until(bench, lambda: shown(bench, path)[3] > first[3], f"{path} is looked at again")
+    bench.until(lambda: shown(bench, path)[3] > first[3], f"{path} is looked at again")
     assert shown(bench, path)[:3] == first[:3]
 
 
@@ -143,14 +154,14 @@ def test_what_is_no_plain_file_is_refused_and_heals(
         hidden = bench.sessions / "whole"
         hidden.write_text(json.dumps({"event_type": "ToolInput", "tool_input": {"tool_name": "t"}}) + "\n")
         hidden.rename(path)
-    until(bench, lambda: bench.status("x") == "Completed" and not bench.problems(), "it healed")
+    bench.until(lambda: bench.status("x") == "Completed" and not bench.problems(), "it healed")
 
 
 @pytest.mark.xfail(strict=True, reason="Reader._follow makes the problem without the id, which Part does not carry")
 def test_oversized_telemetry_is_shown_with_its_execution(bench: Bench) -> None:
     bench.start()
     sparse(bench.sessions / OTEL)
-    until(bench, bench.problems, "the problem is shown")
+    bench.until(bench.problems, "the problem is shown")
     assert shown(bench, OTEL)[0] == "x"
 
 
@@ -160,7 +171,7 @@ def test_a_file_heals_when_its_second_name_goes(bench: Bench) -> None:
     is_shown(bench, SESSION, "link")
     (bench.home / "outside").unlink()
     engine.rescan()  # the folder itself sees no event
-    until(bench, lambda: bench.status("x") == "Completed" and not bench.problems(), "it healed")
+    bench.until(lambda: bench.status("x") == "Completed" and not bench.problems(), "it healed")
 
 
 NOT_JSON: list[tuple[str, bytes, str]] = [
@@ -189,7 +200,7 @@ def test_content_that_is_no_session_is_shown_and_heals(bench: Bench, content: by
     is_shown(bench, SESSION, kind)
     assert bench.status("x") == "Running", "an unreadable file is no verdict"
     (bench.sessions / SESSION).write_text(GOOD)  # in place, as the first writer does
-    until(bench, lambda: bench.status("x") == "Completed" and not bench.problems(), "it healed")
+    bench.until(lambda: bench.status("x") == "Completed" and not bench.problems(), "it healed")
 
 
 def nested(levels: int) -> Any:
@@ -223,7 +234,7 @@ def test_odd_values_do_not_hide_a_result(bench: Bench) -> None:
 def test_a_byte_order_mark_and_doubled_keys_are_read(bench: Bench, content: bytes) -> None:
     bench.start()
     (bench.sessions / SESSION).write_bytes(content)
-    until(bench, lambda: bench.status("x") == "Completed", "the result stands")
+    bench.until(lambda: bench.status("x") == "Completed", "the result stands")
     row = bench.row("x")
     assert row is not None
     assert row.agent == ("last" if b"last" in content else "deterministic")
@@ -243,7 +254,7 @@ def test_300_levels_do_not_hide_a_result(bench: Bench, where: str) -> None:
         fields = {"final_result": {"success": True, "score": 1, "data": nested(300)}}
     leave(bench.sessions, "x", session("x", **fields))
     goes_on(bench)
-    until(bench, lambda: bench.status("x") or bench.problems(), "it was looked at")
+    bench.until(lambda: bench.status("x") or bench.problems(), "it was looked at")
     assert bench.problems().get(SESSION) != "internal"
     assert bench.status("x") == "Completed"
 
@@ -257,7 +268,7 @@ def test_no_line_of_telemetry_costs_its_neighbours(bench: Bench) -> None:
     lines = [good, *(line for bad in BAD_LINES for line in (bad, good))]
     (bench.sessions / OTEL).write_bytes(b"\n".join(lines) + b"\n")
     leave(bench.sessions, "x", session("x"))
-    until(bench, lambda: (row := bench.row("x")) and row.tool_calls == len(BAD_LINES) + 1, "the good lines count")
+    bench.until(lambda: (row := bench.row("x")) and row.tool_calls == len(BAD_LINES) + 1, "the good lines count")
     row = bench.row("x")
     assert row is not None
     assert row.status == "Completed"
@@ -271,7 +282,7 @@ def test_a_line_without_an_end_is_passed_over_in_slices(bench: Bench) -> None:
         file.truncate(64 << 20)  # NULs that take no space
     leave(bench.sessions, "x", session("x"))
     goes_on(bench)
-    until(bench, lambda: bench.status("x") == "Completed" and engine.idle, "the result stands")
+    bench.until(lambda: bench.status("x") == "Completed" and engine.idle, "the result stands")
     row = bench.row("x")
     assert row is not None
     assert "longer than" in row.warnings
@@ -295,14 +306,14 @@ def test_a_name_that_holds_no_id_is_shown_harmlessly_and_heals(bench: Bench, raw
     path = os.fsencode(bench.sessions) + b"/" + raw
     Path(os.fsdecode(path)).write_text(GOOD)
     goes_on(bench)
-    until(bench, bench.problems, "the problem is shown")
+    bench.until(bench.problems, "the problem is shown")
     ((name, kind),) = bench.problems().items()
     assert kind == "name"
     assert name.isprintable()
     is_shown(bench, name, "name")
     os.rename(path, bench.sessions / SESSION)
     engine.rescan()
-    until(bench, lambda: bench.status("x") == "Completed" and not bench.problems(), "it healed")
+    bench.until(lambda: bench.status("x") == "Completed" and not bench.problems(), "it healed")
 
 
 LEASE = """
@@ -333,18 +344,18 @@ def leased(path: Path) -> Iterator[None]:
 def test_a_leased_file_delays_nobody_and_is_read_later(bench: Bench) -> None:
     engine = bench.start()
     with leased(bench.sessions / SESSION):
-        until(bench, lambda: engine.health().reasons, "health says so")
+        bench.until(lambda: engine.health().reasons, "health says so")
         goes_on(bench)
         assert bench.status("x") is None
-    until(bench, lambda: bench.status("x") == "Completed", "it is read")
-    until(bench, lambda: not engine.health().reasons, "health is good again")
+    bench.until(lambda: bench.status("x") == "Completed", "it is read")
+    bench.until(lambda: not engine.health().reasons, "health is good again")
 
 
 @pytest.mark.xfail(strict=True, reason="Engine._look gives one advice for every TransientError, whatever its errno")
 def test_a_lease_is_not_taken_for_a_lack_of_descriptors(bench: Bench) -> None:
     engine = bench.start()
     with leased(bench.sessions / SESSION):
-        until(bench, lambda: engine.health().reasons, "health says so")
+        bench.until(lambda: engine.health().reasons, "health says so")
         assert "limit of open files" not in engine.health().reasons[0]
 
 
@@ -368,14 +379,14 @@ def no_descriptors() -> Iterator[None]:
 def test_without_descriptors_no_file_counts_as_gone(bench: Bench, *, scan: bool) -> None:
     engine = bench.start()
     goes_on(bench, "kept")
-    until(bench, lambda: engine.idle and not engine.store.unsettled(), "all at rest")
+    bench.until(lambda: engine.idle and not engine.store.unsettled(), "all at rest")
     leave(bench.sessions, "x", GOOD)
     os.utime(bench.sessions / "session_kept.json")
     with no_descriptors():
         if scan:
             engine.rescan()
-        until(bench, lambda: engine.health().reasons, "health says so")
+        bench.until(lambda: engine.health().reasons, "health says so")
         kept = bench.row("kept")
     assert kept is not None
     assert (kept.status, kept.source_state) == ("Completed", "present")
-    until(bench, lambda: bench.status("x") == "Completed" and not engine.health().reasons, "it healed")
+    bench.until(lambda: bench.status("x") == "Completed" and not engine.health().reasons, "it healed")

@@ -1,0 +1,406 @@
+"""SQLite's bad days: another writer, a slow reader, garbage, a full disk, an older or newer schema."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from reevd import schema, store
+from reevd.errors import SchemaError
+from reevd.schema import VERSION
+from reevd.store import Store
+from tests.harness import ROOT, leave, session
+from tests.integration.conftest import Bench
+from tests.integration.test_hostile import EagerBench
+
+FROZEN = sorted((ROOT / "fixtures" / "db").glob("v*.sqlite3"))
+DROPS_LOCKS = "Folder.open looks at st_nlink on the open descriptor: its close drops SQLite's POSIX locks on that inode"
+WAITS = "Store.checkpoint: TRUNCATE asks the busy handler, so that it waits BUSY_MS for the reader, at every tick"
+CALLS = [
+    {"event_type": "ToolInput", "tool_input": {"tool_name": "t", "tool_args": {"n": 1}}},
+    {"event_type": "ToolOutput", "tool_output": {"success": True, "results": "done"}},
+]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = EagerBench(tmp_path)
+    made.sessions.mkdir()
+    yield made
+    made.close()
+
+
+def leave_telemetry(bench: Bench, execution_id: str, calls: int) -> None:
+    path = bench.sessions / f"enhanced_otel_{execution_id}.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in CALLS * calls))
+
+
+def rest(bench: Bench) -> None:
+    """Until nothing waits and every reading counts."""
+    engine = bench.engine
+    assert engine is not None
+    scan = engine.rescan()
+    bench.until(lambda: engine.scans >= scan and not engine.health().pending and engine.idle, "all at rest")
+
+
+def fill(bench: Bench, runs: int = 40) -> None:
+    """Runs with their files, one whose file is gone, tool calls; then the engine is closed."""
+    bench.start()
+    for number in range(runs):
+        leave(bench.sessions, f"r{number}", session(f"r{number}", metadata={"long": "x" * 1000}))
+    leave_telemetry(bench, "r0", 3)
+    leave(bench.sessions, "gone", session("gone", final_result={"success": False, "score": 0.75}))
+    rest(bench)
+    (bench.sessions / "session_gone.json").unlink()
+    bench.until(lambda: (row := bench.row("gone")) and row.source_state == "gone", "its file is gone")
+
+
+def statuses(bench: Bench) -> dict[str, tuple[str, float, str, int]]:
+    assert bench.engine is not None
+    query = "SELECT execution_id, status, score, source_state, tool_calls FROM execution_states ORDER BY execution_id"
+    return {row[0]: row[1:] for row in bench.engine.store.rows(query)}
+
+
+def damaged(bench: Bench) -> list[Path]:
+    return [path for path in bench.home.glob("state.sqlite3.damaged-*") if not path.name.endswith(("-wal", "-shm"))]
+
+
+def garbage(path: Path) -> None:
+    path.write_bytes(os.urandom(20_000))
+
+
+def text(path: Path) -> None:
+    path.write_text("no database\n" * 100)
+
+
+def half(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def page_in_the_middle(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2 // 4096 * 4096)
+        file.write(b"\xff" * 4096)
+
+
+@pytest.mark.parametrize("damage", [garbage, text, half, page_in_the_middle])
+def test_damage_is_moved_aside_and_everything_comes_back(bench: Bench, damage: Callable[[Path], None]) -> None:
+    fill(bench)
+    before = statuses(bench)
+    bench.close()
+    damage(bench.database)
+    spoilt = bench.database.read_bytes()
+    bench.start()
+    bench.until(lambda: damaged(bench), "the damaged one is moved aside")
+    bench.until(lambda: bench.engine is not None and bench.engine.ready, "all is read again")
+    bench.until(lambda: statuses(bench) == before, "everything is back")
+    assert [path.read_bytes() for path in damaged(bench)] == [spoilt]
+    assert bench.engine is not None
+    assert not bench.engine.health().reasons
+
+
+@pytest.mark.parametrize("take", [Path.unlink, lambda path: path.rename(path.with_name("elsewhere"))])
+def test_a_database_taken_away_is_made_anew(bench: Bench, take: Callable[[Path], object]) -> None:
+    fill(bench)
+    before = statuses(bench)
+    assert bench.engine is not None
+    told: list[bool] = []
+    bench.engine.replaced = lambda: told.append(True)
+    take(bench.database)
+    bench.until(lambda: told, "it is noticed")
+    leave(bench.sessions, "next", session("next"))
+    bench.until(lambda: bench.status("next") == "Completed" and before.items() <= statuses(bench).items(), "all there")
+    bench.close()
+    with open_copy(bench.database) as db:
+        assert db.execute("SELECT count(*) FROM execution_states").get == len(before) + 1
+
+
+@contextmanager
+def open_copy(path: Path) -> Iterator[apsw.Connection]:
+    """A copy of a closed database: the original keeps its locks and its bytes."""
+    copy = shutil.copyfile(path, path.with_name("copy"))
+    db = apsw.Connection(str(copy))
+    try:
+        yield db
+    finally:
+        db.close()
+
+
+WRITER = """
+import apsw, select, sys
+db = apsw.Connection(sys.argv[1])
+db.execute("BEGIN IMMEDIATE")
+db.execute("INSERT INTO meta VALUES ('other', 1)")
+print("there", flush=True)
+select.select([sys.stdin], [], [], float(sys.argv[2]))
+db.execute("COMMIT")
+db.close()
+"""
+
+
+def test_another_writer_is_waited_for(bench: Bench) -> None:
+    engine = bench.start()
+    rest(bench)
+    command = [sys.executable, "-c", WRITER, str(bench.database), "0.5"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline()
+        leave(bench.sessions, "x", session("x"))
+        bench.until(lambda: bench.status("x") == "Completed", "it is stored")
+        assert engine.store.meta("other") == 1, "the other one came first"
+    assert not engine.health().reasons
+
+
+@contextmanager
+def reader(bench: Bench) -> Iterator[apsw.Connection]:
+    """Holds a read transaction: the log cannot be given back meanwhile."""
+    db = apsw.Connection(str(bench.database), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        db.execute("BEGIN")
+        db.execute("SELECT count(*) FROM execution_states").fetchall()
+        yield db
+    finally:
+        db.close()
+
+
+def test_the_log_is_given_back_once_a_reader_has_ended(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "BUSY_MS", 50)
+    bench.start()
+    wal = bench.database.with_name("state.sqlite3-wal")
+    with reader(bench) as db:
+        for number in range(50):
+            leave(bench.sessions, f"r{number}", session(f"r{number}"))
+        bench.until(lambda: len(statuses(bench)) == 50, "all are stored")
+        assert db.execute("SELECT count(*) FROM execution_states").get == 0, "the reader sees what it saw"
+        assert wal.stat().st_size
+    bench.until(lambda: not wal.stat().st_size, "the log is empty")
+
+
+@pytest.mark.xfail(strict=True, reason=WAITS)
+def test_a_reader_does_not_delay_the_engine(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "BUSY_MS", 600)
+    engine = bench.start()
+    with reader(bench):
+        leave(bench.sessions, "x", session("x"))
+        took: list[float] = []
+
+        def step() -> bool:
+            began = engine.clock.now()
+            engine.step()
+            took.append((engine.clock.now() - began) / 1e6)
+            return sum(took) > 0.3 or len(took) > 20 or max(took) > 0.4
+
+        bench.until(step, "some rounds")
+        assert bench.status("x") == "Completed"
+        assert max(took) < 0.4, f"a round took {max(took):.1f} s"
+
+
+FULL_DISK = """
+import contextlib, json, os, sys
+from pathlib import Path
+import apsw
+from tests.harness import leave, session
+from tests.integration.conftest import Bench
+
+home, small, fields = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
+bench = Bench(home)
+bench.sessions.mkdir()
+bench.database = small / "db"
+engine = bench.start()
+leave(bench.sessions, "first", session("first"))
+bench.until(lambda: bench.status("first") == "Completed" and not engine.store.unsettled(), "first, in the journal too")
+with open(small / "filler", "wb", 0) as filler, contextlib.suppress(OSError):
+    while True:
+        filler.write(bytes(4096))
+for number in range(30):
+    leave(bench.sessions, f"r{number}", session(f"r{number}", metadata={"long": "x" * 20_000}, **fields))
+bench.until(lambda: engine.health().stale, "stale")
+reader = apsw.Connection(str(bench.database), flags=apsw.SQLITE_OPEN_READONLY)
+shown = reader.execute("SELECT status FROM execution_states WHERE execution_id = 'first'").get
+reasons = engine.health().reasons
+reader.close()
+(small / "filler").unlink()
+bench.until(lambda: not engine.health().reasons and bench.status("r29"), "healed")
+(count,) = engine.store.rows("SELECT count(*) FROM execution_states")[0]
+(sound,) = engine.store.rows("PRAGMA integrity_check")[0]
+bench.close()
+print(json.dumps({"shown": shown, "reasons": reasons, "count": count, "sound": sound}))
+"""
+
+
+@pytest.mark.parametrize("fields", [{}, {"end_time": None, "final_result": None}], ids=["ended", "running"])
+def test_a_full_disk_shows_the_last_commit_and_heals(tmp_path: Path, fields: dict[str, object]) -> None:
+    small, home = tmp_path / "small", tmp_path / "home"
+    small.mkdir()
+    home.mkdir()
+    mount = ["unshare", "-Urm", "sh", "-c", 'mount -t tmpfs -o size=8m none "$0" && exec "$@"', str(small)]
+    if subprocess.run([*mount, "true"], capture_output=True).returncode != 0:
+        pytest.skip("this machine lets nobody mount in a namespace")
+    command = [*mount, sys.executable, "-c", FULL_DISK, str(home), str(small), json.dumps(fields)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert (told["shown"], told["count"], told["sound"]) == ("Completed", 31, "ok")
+    assert re.search("storing fails .*(full|No space left)", told["reasons"][0]), told
+
+
+def test_a_count_of_calls_never_differs_from_the_calls(bench: Bench) -> None:
+    """Seen by a reader that never stops looking, while telemetry grows, shrinks, goes, and the rows are made anew."""
+    bench.start()
+    query = (
+        "SELECT execution_id, tool_calls, (SELECT count(*) FROM tool_calls c WHERE c.execution_id = e.execution_id) n"
+        " FROM execution_states e WHERE tool_calls != n"
+    )
+    wrong: list[Any] = []
+    looks, ended = [0], threading.Event()
+
+    def look() -> None:
+        db = apsw.Connection(str(bench.database), flags=apsw.SQLITE_OPEN_READONLY)
+        db.set_busy_timeout(1_000)
+        while not ended.wait(0.0005):
+            wrong.extend(db.execute(query).fetchall())
+            looks[0] += 1
+        db.close()
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    tools = [{"tool_name": "from the session"}] * 2
+    result = {"success": True, "score": 1, "tools": tools}
+    try:
+        for calls in (1, 2, 7, 3, 0, 5):
+            leave_telemetry(bench, "x", calls)
+            bench.until(lambda n=calls: (row := bench.row("x")) and row.tool_calls == n, f"{calls} calls")
+        leave(bench.sessions, "x", session("x", final_result=result))
+        rest(bench)
+        (bench.sessions / "enhanced_otel_x.jsonl").unlink()
+        leave(bench.sessions, "y", session("y", final_result=result))
+        bench.until(lambda: (row := bench.row("y")) and row.tool_calls == 2, "the session's own calls")
+    finally:
+        ended.set()
+        thread.join()
+    assert not wrong
+    assert looks[0] > 20
+
+
+def test_a_newer_schema_is_refused_and_left_alone(bench: Bench) -> None:
+    fill(bench, 1)
+    bench.close()
+    db = apsw.Connection(str(bench.database))
+    db.pragma("user_version", 99)
+    db.close()
+    with pytest.raises(SchemaError, match=f"version 99, and this reevd knows versions up to {VERSION}") as caught:
+        bench.start()
+    assert caught.value.hint
+    assert not damaged(bench)
+    with open_copy(bench.database) as db:
+        assert db.pragma("user_version") == 99
+        assert db.execute("SELECT count(*) FROM execution_states").get == 2
+
+
+def everything(db: apsw.Connection) -> dict[str, list[dict[str, Any]]]:
+    """Every row of every table as a dictionary."""
+    tables = [name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")]
+    found: dict[str, list[dict[str, Any]]] = {}
+    for table in tables:
+        cursor = db.execute(f'SELECT * FROM "{table}"')
+        rows = cursor.fetchall()
+        names = [column[0] for column in db.execute(f'SELECT name FROM pragma_table_info("{table}")')]
+        found[table] = [dict(zip(names, row, strict=True)) for row in rows]
+    return found
+
+
+@pytest.mark.parametrize("frozen", FROZEN, ids=lambda path: path.stem)
+def test_a_database_of_every_released_version_opens_today(bench: Bench, frozen: Path) -> None:
+    with open_copy(shutil.copyfile(frozen, bench.home / "before")) as db:
+        before = everything(db)
+    shutil.copyfile(frozen, bench.database)
+    today = Store(str(bench.database))
+    try:
+        assert today.db.pragma("user_version") == VERSION
+        assert today.rows("PRAGMA integrity_check") == [("ok",)]
+        after = everything(today.db)
+    finally:
+        today.close()
+    for table, rows in before.items():
+        kept = [{name: row[name] for name in rows[0]} for row in after[table]]
+        assert kept == rows, table
+    bench.start()
+    found = {execution_id: row[0] for execution_id, row in statuses(bench).items()}
+    version = frozen.stem
+    assert found[f"{version}-completed"] == "Completed"
+    assert found[f"{version}-failed"] == "Failed"
+    assert found[f"{version}-stub"] == found[f"{version}-garbled"] == "Timeout"
+    assert f"{version}-running" in found
+    assert not damaged(bench)
+
+
+def test_every_version_is_frozen() -> None:
+    assert [path.stem for path in FROZEN] == [f"v{number}" for number in range(1, VERSION + 1)]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("defect"), apsw.FullError("disk is full"), KeyboardInterrupt()])
+def test_a_migration_that_fails_half_way_leaves_the_old_version_whole(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    fill(bench, 3)
+    before = statuses(bench)
+    bench.close()
+
+    def broken(db: apsw.Connection) -> None:
+        db.execute("ALTER TABLE execution_states ADD COLUMN added TEXT")
+        db.execute("DELETE FROM tool_calls")
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, broken))
+        patch.setattr(schema, "VERSION", VERSION + 1)
+        with pytest.raises(type(error)):
+            bench.start()
+    bench.engine = None
+    assert not damaged(bench)
+    with open_copy(bench.database) as db:
+        assert db.pragma("user_version") == VERSION
+        assert "added" not in everything(db)["execution_states"][0]
+    bench.start()
+    assert statuses(bench) == before
+
+
+LOCKED = """
+import fcntl, os, struct, sys
+for path, start, length in ((sys.argv[1], 0x40000002, 510), (sys.argv[1] + "-shm", 128, 1)):
+    asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, start, length, 0)
+    found = fcntl.fcntl(os.open(path, os.O_RDWR), fcntl.F_GETLK, asked)
+    print(struct.unpack("hhqqi4x", found)[0] != fcntl.F_UNLCK)
+"""
+
+
+def locks(database: Path) -> list[bool]:
+    """Whether another process finds SQLite's locks on the database and on its shared memory."""
+    command = [sys.executable, "-c", LOCKED, str(database)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    return [word == "True" for word in done.stdout.split()]
+
+
+@pytest.mark.xfail(strict=True, reason=DROPS_LOCKS)
+@pytest.mark.parametrize("ending", ["", "-shm"])
+def test_the_database_under_another_name_is_not_opened(bench: Bench, ending: str) -> None:
+    bench.start()
+    rest(bench)
+    assert locks(bench.database) == [True, True]
+    (bench.sessions / "session_x.json").hardlink_to(f"{bench.database}{ending}")
+    bench.until(lambda: bench.problems().get("session_x.json") == "link", "the problem is shown")
+    leave(bench.sessions, "x2", session("x2"))
+    bench.until(lambda: bench.status("x2") == "Completed", "it goes on")
+    assert locks(bench.database) == [True, True], "closing any descriptor of a file drops the process's locks on it"

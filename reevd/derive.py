@@ -87,7 +87,8 @@ def derive(evidence: Evidence, now: int, limits: Limits = DEFAULT_LIMITS) -> Exe
     begins = [at for at in (queued and queued.at, started) if at]
     created = rfc3339(min(begins)) if begins else previous.created_at if previous else rfc3339(evidence.began_at)
     result = session.result if session else None
-    row = Execution(
+    score = result.score if result else None
+    return Execution(
         execution_id=evidence.execution_id,
         benchmark_id=_first(
             session and session.benchmark_id, queued and queued.benchmark_id, previous and previous.benchmark_id
@@ -100,7 +101,7 @@ def derive(evidence: Evidence, now: int, limits: Limits = DEFAULT_LIMITS) -> Exe
         error_message=state.error,
         result_data=result.result_data if result else None,
         metadata=session.metadata if session else previous.metadata if previous else None,
-        score=result.score if result else None,
+        score=score,
         reason=state.reason,
         started_at=rfc3339(started) if started else previous.started_at if previous else None,
         ended_at=rfc3339(state.ended_at) if state.ended_at is not None else None,
@@ -113,9 +114,8 @@ def derive(evidence: Evidence, now: int, limits: Limits = DEFAULT_LIMITS) -> Exe
         tool_calls=evidence.calls,
         locked=int(bool(session and session.locked)),
         warnings=dumps(_warnings(evidence, session)),
-        history="",
+        history=_history(previous, state, score, now),
     )
-    return row._replace(history=_history(previous, row, now))
 
 
 def judge(evidence: Evidence, now: int, limits: Limits = DEFAULT_LIMITS) -> Decision | None:
@@ -203,7 +203,10 @@ def _sharpest(told: int | None, seen: int | None) -> int | None:
 
 
 def _first(*names: str | None) -> str:
-    return next((name for name in names if name and name != "unknown"), "unknown")
+    for name in names:
+        if name and name != "unknown":
+            return name
+    return "unknown"
 
 
 def _progress(status: Status, session: Session | None, trace: Trace | None) -> float:
@@ -226,10 +229,10 @@ def _warnings(evidence: Evidence, session: Session | None) -> list[str]:
     return warnings
 
 
-def _history(previous: Execution | None, row: Execution, now: int) -> str:
-    """The transitions so far and the one that this row makes. A new result of the same status is one too."""
-    if previous and (previous.status, previous.score) == (row.status, row.score):
+def _history(previous: Execution | None, state: _State, score: float | None, now: int) -> str:
+    """The transitions so far and the one that this state is. A new result of the same status is one too."""
+    if previous and (previous.status, previous.score) == (state.status, score):
         return previous.history
     transitions = orjson.loads(previous.history) if previous else []
-    step = Transition(row.status, rfc3339(now), row.reason)
+    step = Transition(state.status, rfc3339(now), state.reason)
     return dumps([*transitions, step._asdict()])

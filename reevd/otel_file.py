@@ -14,6 +14,7 @@ from reevd.session_file import call_status, dumps
 from reevd.times import rfc3339, to_micros
 
 MAX_LINE = 1 << 20
+BRACE = ord("{")
 
 
 class BadLine(NamedTuple):
@@ -43,6 +44,7 @@ class Telemetry:
         self.consumed = 0
         self.locked = False
         self._open: list[int] = []
+        self._named = ""
         self._skipping = False
 
     def take_changed(self) -> int | None:
@@ -58,7 +60,16 @@ class Telemetry:
             if self._skipping:
                 self._skipping = False
             elif line:
-                self._line(line, start)
+                # Nearly all lines are an object and nothing else; whatever is not is looked at with care.
+                try:
+                    event = orjson.loads(line) if line[0] == BRACE and len(line) <= MAX_LINE else None
+                except orjson.JSONDecodeError:
+                    event = None
+                if event is None:
+                    self._line(line, start)
+                else:
+                    self.lines += 1
+                    self._event(event)
             start += len(line) + 1
         if self._skipping or len(data) - end > MAX_LINE:
             if not self._skipping:
@@ -104,7 +115,8 @@ class Telemetry:
             elif at < self.first_at:
                 self.first_at = at
         named = event.get("session_id")
-        if type(named) is str and named not in self.named_ids and len(self.named_ids) < 8:
+        if named != self._named and type(named) is str and len(self.named_ids) < 8:
+            self._named = named
             self.named_ids.add(named)
         kind = event.get("event_type")
         if kind == "ToolInput":
@@ -120,8 +132,9 @@ class Telemetry:
 
     def _input(self, event: dict[str, Any], at: int | None) -> None:
         asked = _object(event, "tool_input")
-        name = asked.get("tool_name")
-        self._began(name if type(name) is str and name else "unknown", at, _json(asked.get("tool_args")))
+        name, params = asked.get("tool_name"), asked.get("tool_args")
+        told = None if params is None else dumps(params)
+        self._began(name if type(name) is str and name else "unknown", at, told)
 
     def _output(self, event: dict[str, Any], at: int | None) -> None:
         answer = _object(event, "tool_output")

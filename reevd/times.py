@@ -23,9 +23,12 @@ def _to_the_second(seconds: int) -> str:
 
 def from_rfc3339(text: str) -> int | None:
     """Microseconds since 1970, or None where the text is no such time. Without an offset it is taken as UTC."""
-    if len(text) == 27 and text[19] == "." and text[26] == "Z" and text[20:26].isdecimal() and text.isascii():
-        second = _second(text[:19])  # our own form, and most writers': lines of one second share the costly part
-        return None if second is None else second + int(text[20:26])
+    if len(text) == 27 and text[19] == "." and text[26] == "Z":
+        rest = text[20:26]
+        if rest.isdecimal() and rest.isascii():
+            # Our own form, and most writers': lines of one second share the costly part.
+            second = _second(text[:19])
+            return None if second is None else second + int(rest)
     return _moment(text)
 
 

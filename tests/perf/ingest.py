@@ -69,14 +69,15 @@ def _count(db: apsw.Connection) -> int:
 def burst(files: int) -> list[Result]:
     """Files per second while another process writes them as fast as it can, from its start to the last one visible."""
     with home() as path, reevd(path) as running:
-        client, began = Client(running.socket), time.perf_counter()
-        writer = in_process(fill, running.sessions, files)
+        client, writer = Client(running.socket), in_process(fill, running.sessions, files)
+        began = time.perf_counter()
         until(lambda: client.json("/api/v1/health")["executions"]["Completed"] >= files, "the burst", every=0.02)
         ours = files / (time.perf_counter() - began)
         writer.wait()
     with home() as path, peer("raw", _made(path / "in"), path / "floor.db"):
-        db, began = apsw.Connection(str(path / "floor.db"), flags=apsw.SQLITE_OPEN_READONLY), time.perf_counter()
+        db = apsw.Connection(str(path / "floor.db"), flags=apsw.SQLITE_OPEN_READONLY)
         writer = in_process(fill, path / "in", files)
+        began = time.perf_counter()
         until(lambda: _count(db) >= files, "the floor's burst", every=0.02)
         floor = files / (time.perf_counter() - began)
         writer.wait()
@@ -93,9 +94,10 @@ def burst(files: int) -> list[Result]:
 def _naive(files: int) -> tuple[float, float]:
     """Files per second that it stored, and the share that it lost."""
     with home() as path, peer("naive", _made(path / "in"), path / "naive.db"):
-        db, began = apsw.Connection(str(path / "naive.db"), flags=apsw.SQLITE_OPEN_READONLY), time.perf_counter()
+        db = apsw.Connection(str(path / "naive.db"), flags=apsw.SQLITE_OPEN_READONLY)
         db.set_busy_timeout(5_000)
         fill_process = in_process(fill, path / "in", files)
+        began = time.perf_counter()
         count, last = 0, began
         while fill_process.poll() is None or time.perf_counter() - last < 2:
             time.sleep(0.05)
@@ -129,8 +131,8 @@ def telemetry(runs: int, lines: int) -> list[Result]:
     with home() as path, reevd(path) as running:
         db = apsw.Connection(str(running.database), flags=apsw.SQLITE_OPEN_READONLY)
         query = "SELECT coalesce(sum(tool_calls), 0) FROM execution_states"
-        began = time.perf_counter()
         writer = in_process(append, running.sessions, runs, lines)
+        began = time.perf_counter()
         until(lambda: db.execute(query).fetchall()[0][0] >= runs * lines // 2, "the telemetry", every=0.02)
         ours = runs * lines / (time.perf_counter() - began)
         writer.wait()

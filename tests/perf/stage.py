@@ -119,10 +119,13 @@ def fill(folder: Path, count: int, prefix: str = "run") -> None:
 
 
 def in_process(function: Callable[..., object], *arguments: object) -> subprocess.Popen[bytes]:
-    """Runs a function of a tests.perf module in a process of its own."""
-    code = f"import {function.__module__} as m; from pathlib import Path; m.{function.__name__}(*{arguments!r})"
-    code = code.replace("PosixPath(", "Path(")
-    return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    """Runs a function of a tests.perf module in a process of its own; returns when it is about to begin."""
+    code = f"import os, {function.__module__} as m; from pathlib import Path; os.write(1, b'!');"
+    code += f" m.{function.__name__}(*{arguments!r})".replace("PosixPath(", "Path(")
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.read(1)
+    return process
 
 
 def percentile(values: list[float], share: float) -> float:

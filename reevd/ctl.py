@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from reevd import render
 from reevd.client import Client, UnreachableError, find_socket, part
+from reevd.errors import ConfigError, ReevdError
 from reevd.usage import parser
 
 if TYPE_CHECKING:
@@ -56,10 +57,8 @@ def status(shell: Shell) -> int:
     if shell.asked.id:
         return show(shell)
     health, newest = shell.get("/health"), shell.get("/executions", limit=10)
-    counts = (
-        "  ".join(f"{count} {name}" for name, count in health["executions"].items() if count) or "no executions yet"
-    )
-    lines = [f"{health['status']}: {counts}", *(f"  {reason}" for reason in health["reasons"])]
+    counts = "  ".join(f"{count} {name}" for name, count in health["executions"].items() if count)
+    lines = [f"{health['status']}: {counts or 'no executions yet'}", *(f"  {reason}" for reason in health["reasons"])]
     if health["problems"]:
         lines.append(f"{health['problems']} files in trouble: see `reevctl problems`")
     if newest["items"]:
@@ -125,7 +124,13 @@ def tools(shell: Shell) -> int:
     """The tool calls of an execution."""
     calls = shell.get(f"/executions/{part(shell.asked.id)}/tool-calls", limit=1000)
     rows = [
-        (n, c["tool_name"], c["status"], "" if c["duration_ms"] is None else f"{c['duration_ms']:.1f}", _brief(c))
+        (
+            n,
+            c["tool_name"],
+            c["status"],
+            "" if c["duration_ms"] is None else f"{c['duration_ms']:.1f}",
+            render.params(c["params"]),
+        )
         for n, c in enumerate(calls, 1)
     ]
     shell.say(calls, render.table(rows, ("#", "tool", "status", "ms", "parameters")) if rows else "none")
@@ -180,9 +185,30 @@ def sync(shell: Shell) -> int:
     return DONE
 
 
+def verify(shell: Shell) -> int:
+    """Computes every execution anew from its files, and prints what the database has otherwise: then 1."""
+    from reevd import config, log  # it reads the files and the database itself, as no other command does
+    from reevd import verify as proof
+
+    log.silence()
+    asked = shell.asked
+    flags = [
+        flag for name in ("config", "sessions_dir", "database") if (value := getattr(asked, name))
+        for flag in (f"--{name.replace('_', '-')}", value)
+    ]  # fmt: skip
+    settings = config.load(flags, os.environ)
+    found = proof.verify(settings.sessions_dir, settings.database)
+    rows = [(d.execution_id, d.field, render.short(d.stored), render.short(d.computed)) for d in found.differences]
+    text = f"{found.executions:,} executions: the database says of all of them what their files say"
+    if rows:
+        text = render.table(rows, ("execution", "what", "database", "files"))
+    shell.say({"executions": found.executions, "differences": [d._asdict() for d in found.differences]}, text)
+    return UNSUCCESSFUL if rows else DONE
+
+
 COMMANDS: dict[str, Callable[[Shell], int]] = {
     "status": status, "list": list_, "show": show, "wait": wait, "history": history, "tools": tools,
-    "agents": agents, "problems": problems, "health": health, "sync": sync,
+    "agents": agents, "problems": problems, "health": health, "sync": sync, "verify": verify,
 }  # fmt: skip
 
 
@@ -201,6 +227,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RefusedError as error:
         _complain(str(error), "")
         return {400: USAGE, 404: NOT_FOUND}.get(error.status, UNSUCCESSFUL)
+    except ReevdError as error:
+        _complain(str(error), error.hint)
+        return USAGE if isinstance(error, ConfigError) else UNSUCCESSFUL
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
@@ -214,13 +243,6 @@ def _complain(error: str, hint: str) -> None:
     print(f"Error: {render.safe(error)}", file=sys.stderr)
     if hint:
         print(f"Try: {hint}", file=sys.stderr)
-
-
-def _brief(call: dict[str, Any]) -> str:
-    params = call["params"]
-    if isinstance(params, dict):
-        return ", ".join(f"{k}={v}" for k, v in params.items() if v is not None)
-    return "" if params is None else str(params)
 
 
 if __name__ == "__main__":

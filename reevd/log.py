@@ -73,3 +73,11 @@ def configure(log_format: str) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=outlet),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )
+
+
+def silence() -> None:
+    """Errors only, on stderr: for a command that answers by itself."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger("error"),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

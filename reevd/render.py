@@ -120,3 +120,19 @@ def _cut(text: str) -> str:
 
 def _number(cell: str) -> bool:
     return cell == "" or cell.replace(".", "", 1).isdigit()
+
+
+def milliseconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
+
+
+def params(value: object) -> str:
+    """A call's parameters on one line."""
+    if isinstance(value, dict):
+        return ", ".join(f"{k}={v}" for k, v in value.items() if v is not None)
+    return "" if value is None else str(value)
+
+
+def short(value: object) -> str:
+    text = "none" if value is None else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

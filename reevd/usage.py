@@ -25,6 +25,10 @@ def parser(commands: Mapping[str, str]) -> ArgumentParser:
         elif name == "wait":
             sub.add_argument("id", nargs="+", help="execution ids")
             sub.add_argument("--timeout", type=float, metavar="SECONDS", help="give up after so long: exit status 124")
+        elif name == "verify":
+            sub.add_argument("--config", metavar="FILE", help="the daemon's settings (REEVD_CONFIG)")
+            sub.add_argument("--sessions-dir", metavar="DIR", help="instead of the settings' folder")
+            sub.add_argument("--database", metavar="FILE", help="instead of the settings' database")
         elif name == "list":
             _add_filters(sub)
     return found

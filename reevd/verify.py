@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from reevd import restore
 from reevd.bounds import DEFAULT_BOUNDS
 from reevd.clock import Clock
 from reevd.derive import DEFAULT_LIMITS
+from reevd.errors import ReevdError
 from reevd.files import Folder
 from reevd.journal import Journal
 from reevd.names import classify
@@ -26,7 +28,8 @@ from reevd.reconciler import Reconciler
 from reevd.store import Store
 
 BATCH = 500
-TRIES = 3
+TRIES = 4
+PAUSE_SECONDS = 1.0
 FIELDS = (
     "status",
     "score",
@@ -39,6 +42,10 @@ FIELDS = (
     "tool_calls",
 )
 CALLS = "SELECT seq, tool_name, started_at, duration_ms, params, result, status, error_message FROM tool_calls"
+
+
+class VerifyError(ReevdError):
+    """The proof could not be made."""
 
 
 class Difference(NamedTuple):
@@ -56,22 +63,30 @@ class Verdict(NamedTuple):
 
 
 def verify(sessions: str, database: str) -> Verdict:
-    """Raises OSError and apsw.Error where folder, journal or database cannot be read."""
-    with tempfile.TemporaryDirectory(prefix="reevd-verify-") as scratch:
-        journal_copy = os.path.join(scratch, "journal")
-        if os.path.exists(database + ".journal"):
-            shutil.copyfile(database + ".journal", journal_copy)
-        journal, store = Journal(journal_copy), Store(os.path.join(scratch, "computed"))
-        folder = Folder(sessions)
-        stored = apsw.Connection(database, flags=apsw.SQLITE_OPEN_READONLY)
-        try:
-            stored.set_busy_timeout(10_000)
-            return _compare(folder, journal, store, stored)
-        finally:
-            stored.close()
-            folder.close()
-            store.close()
-            journal.close()
+    """Raises VerifyError where folder, journal or database cannot be read."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="reevd-verify-") as scratch:
+            return _verify(sessions, database, scratch)
+    except (OSError, apsw.Error) as error:
+        raise VerifyError(
+            "verifying", f"{database} against {sessions}", error, "run it as the daemon's own user, or root"
+        ) from error
+
+
+def _verify(sessions: str, database: str, scratch: str) -> Verdict:
+    stored = apsw.Connection(database, flags=apsw.SQLITE_OPEN_READONLY)
+    stored.set_busy_timeout(10_000)
+    journal_copy = os.path.join(scratch, "journal")
+    if os.path.exists(database + ".journal"):
+        shutil.copyfile(database + ".journal", journal_copy)
+    folder, journal, store = Folder(sessions), Journal(journal_copy), Store(os.path.join(scratch, "computed"))
+    try:
+        return _compare(folder, journal, store, stored)
+    finally:
+        folder.close()
+        stored.close()
+        store.close()
+        journal.close()
 
 
 def _compare(folder: Folder, journal: Journal, store: Store, stored: apsw.Connection) -> Verdict:
@@ -79,7 +94,9 @@ def _compare(folder: Folder, journal: Journal, store: Store, stored: apsw.Connec
     reader, reconciler = Reader(folder, DEFAULT_BOUNDS), Reconciler(store, journal, DEFAULT_LIMITS)
     waiting = sorted(_everything(folder, store, stored))
     count, differences = len(waiting), list[Difference]()
-    for _ in range(TRIES):
+    for attempt in range(TRIES):
+        if attempt:
+            time.sleep(PAUSE_SECONDS)  # the daemon may be about to look at them
         differences = []
         for start in range(0, len(waiting), BATCH):
             batch = waiting[start : start + BATCH]
@@ -90,6 +107,8 @@ def _compare(folder: Folder, journal: Journal, store: Store, stored: apsw.Connec
                 reader.forget(execution_id)
                 differences.extend(_differences(execution_id, store.db, stored))
         waiting = sorted({difference.execution_id for difference in differences})
+        if not waiting:
+            break
     return Verdict(count, differences)
 
 

@@ -1,0 +1,80 @@
+"""`reevctl verify`: the user's own proof, and that it is one: what is wrong in the database, it finds."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import apsw
+
+from tests.harness import Daemon, leave, session
+
+
+def verify(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("REEV")}
+    command = [sys.executable, "-m", "reevd.ctl", "verify", *arguments]
+    return subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def stopped(home: Path) -> Daemon:
+    """A daemon that has seen some runs, one of them without files by now."""
+    running = Daemon(home, settle_seconds=0.05).start()
+    for name in ("good", "gone"):
+        leave(running.sessions, name, session(name))
+        running.wait_for(name, "Completed")
+    telemetry = {"event_type": "ToolInput", "tool_input": {"tool_name": "sol_transfer", "tool_args": {"amount": 1}}}
+    (running.sessions / "enhanced_otel_live.jsonl").write_text(json.dumps(telemetry) + "\n")
+    running.wait_for("live", "Running")
+    (running.sessions / "session_gone.json").unlink()
+    running.stop()
+    running.start().stop()  # so that the removal is stored, whether or not its event came in time
+    return running
+
+
+def test_a_sound_database_is_proved(tmp_path: Path) -> None:
+    stopped(tmp_path)
+    done = verify(tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("3 executions: the database says of all of them")
+    assert json.loads(verify(tmp_path, "--json").stdout) == {"executions": 3, "differences": []}
+
+
+def test_every_lie_of_the_database_is_found(tmp_path: Path) -> None:
+    running = stopped(tmp_path)
+    lies = {
+        "UPDATE execution_states SET score = 0.5 WHERE execution_id = 'good'": "score",
+        "UPDATE execution_states SET status = 'Failed' WHERE execution_id = 'gone'": "status",
+        "UPDATE tool_calls SET params = '{}' WHERE execution_id = 'live'": "tool_calls",
+        "DELETE FROM execution_states WHERE execution_id = 'good'": "execution",
+    }
+    for lie, field in lies.items():
+        db = apsw.Connection(str(running.database))
+        db.execute("BEGIN")
+        db.execute(lie)
+        db.execute("COMMIT")
+        db.close()
+        done = verify(tmp_path, "--json")
+        assert done.returncode == 1, (lie, done.stdout, done.stderr)
+        found = json.loads(done.stdout)["differences"]
+        assert field in {difference["field"] for difference in found}, lie
+
+
+def test_it_proves_a_daemon_at_work_too(tmp_path: Path) -> None:
+    running = Daemon(tmp_path, settle_seconds=0.05).start()
+    try:
+        for number in range(200):
+            leave(running.sessions, f"run-{number}", session(f"run-{number}"))
+        done = verify(tmp_path)
+    finally:
+        running.stop()
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_without_a_database_it_says_what_to_do(tmp_path: Path) -> None:
+    done = verify(tmp_path, "--database", str(tmp_path / "none"))
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Error: verifying {tmp_path / 'none'} against ")
+    assert "Try: " in done.stderr

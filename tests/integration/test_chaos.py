@@ -30,3 +30,10 @@ def test_2000_failures_of_the_disk_lose_nothing() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2,000 faults" in done.stdout
     assert "; 0 failed" in done.stdout
+
+
+@pytest.mark.timeout(100)
+def test_files_rewritten_in_place_while_they_are_read_end_right() -> None:
+    done = run("tests.racy")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("1,500 rewritten in place: 0 wrong at rest") >= 1

@@ -1,0 +1,178 @@
+"""What each defence of the engine is for, where no other test would miss it: see tests/mutants."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reevd.bounds import Bounds
+from reevd.derive import Limits
+from reevd.engine import Engine
+from tests.harness import leave, session
+from tests.integration.conftest import Bench
+from tests.integration.test_hostile import EagerBench
+
+RUNNING: dict[str, object] = {"end_time": None, "final_result": None}
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = EagerBench(tmp_path)
+    made.sessions.mkdir()
+    yield made
+    made.close()
+
+
+def scored(score: float) -> str:
+    return json.dumps(session("a", final_result={"success": True, "score": score, "data": {}}))
+
+
+def line(tool: str) -> str:
+    return json.dumps({"event_type": "ToolInput", "tool_input": {"tool_name": tool, "tool_args": {}}}) + "\n"
+
+
+def tools(bench: Bench, execution_id: str) -> list[str]:
+    assert bench.engine is not None
+    query = "SELECT tool_name FROM tool_calls WHERE execution_id = ? ORDER BY seq"
+    return [name for (name,) in bench.engine.store.rows(query, (execution_id,))]
+
+
+def score(bench: Bench, execution_id: str = "a") -> float | None:
+    row = bench.row(execution_id)
+    return row.score if row else None
+
+
+def rest(bench: Bench) -> None:
+    """Until nothing waits and every reading counts."""
+    engine = bench.engine
+    assert engine is not None
+    bench.until(lambda: engine.idle and not engine.health().pending and not engine.store.unsettled(), "all at rest")
+
+
+def test_bytes_that_arrive_after_their_time_stamp_are_seen(bench: Bench) -> None:
+    """A store through a mapping tells nobody: only the second look at a file that changed just now finds it."""
+    bench.bounds = Bounds(settle_ns=500_000_000)
+    bench.start()
+    path = leave(bench.sessions, "a", scored(0.25))
+    bench.until(lambda: score(bench) == 0.25, "the first reading is shown")
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        at = mapped.find(b"0.25")
+        mapped[at : at + 4] = b"0.75"
+    bench.until(lambda: score(bench) == 0.75, "the second look sees what came")
+
+
+def test_a_file_with_its_old_time_is_read_all_the_same(bench: Bench) -> None:
+    """As `rsync -t`, `tar` and `cp -p` leave it, while reevd is down."""
+    bench.start()
+    path = leave(bench.sessions, "a", scored(0.25))
+    rest(bench)
+    bench.close()
+    before = path.stat()
+    leave(bench.sessions, "a", scored(0.75))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    bench.start()
+    assert score(bench) == 0.75
+
+
+@pytest.mark.parametrize("how", ["in place", "by rename"])
+def test_telemetry_that_was_written_anew_is_read_anew(bench: Bench, how: str) -> None:
+    """It is longer than before, so that its length alone tells nothing."""
+    bench.start()
+    leave(bench.sessions, "a", session("a", **RUNNING))
+    path = bench.sessions / "enhanced_otel_a.jsonl"
+    path.write_text(line("old-1") + line("old-2"))
+    bench.until(lambda: tools(bench, "a") == ["old-1", "old-2"], "the old lines")
+    target = path if how == "in place" else bench.sessions / "whole"
+    target.write_text(line("new-1") + line("new-2") + line("new-3"))
+    target.rename(path)
+    bench.until(lambda: tools(bench, "a") == ["new-1", "new-2", "new-3"], "the new lines", seconds=4)
+
+
+def test_a_line_counts_once_its_newline_is_there(bench: Bench) -> None:
+    bench.start()
+    leave(bench.sessions, "a", session("a", **RUNNING))
+    path = bench.sessions / "enhanced_otel_a.jsonl"
+    path.write_text(line("one") + line("two").rstrip("\n"))
+    rest(bench)
+    assert tools(bench, "a") == ["one"]
+    with path.open("a") as file:
+        file.write("\n")
+    bench.until(lambda: tools(bench, "a") == ["one", "two"], "two is whole")
+
+
+def test_what_an_overflow_swallowed_is_found(bench: Bench) -> None:
+    engine = bench.start()
+    noisy = [bench.sessions / "session_n1.json", bench.sessions / "session_n2.json"]
+    for path in noisy:
+        path.write_text("{}")
+    rest(bench)
+    scans = engine.scans
+    for number in range(int(Path("/proc/sys/fs/inotify/max_queued_events").read_text()) + 2):
+        noisy[number % 2].chmod(0o600)  # in turns, since the kernel joins equal events
+    leave(bench.sessions, "a", scored(0.5))
+    bench.until(lambda: score(bench) == 0.5, "found though its event was lost", seconds=4)
+    assert engine.scans > scans
+
+
+def test_a_folder_that_was_replaced_with_its_parent_is_followed(bench: Bench) -> None:
+    """Nothing happens to the watched folder itself, so that no event tells."""
+    bench.sessions = bench.home / "logs" / "sessions"
+    bench.sessions.mkdir(parents=True)
+    bench.start()
+    bench.sessions.parent.rename(bench.home / "old")
+    bench.sessions.mkdir(parents=True)
+    leave(bench.sessions, "a", scored(0.5))
+    bench.until(lambda: score(bench) == 0.5, "the new folder is read", seconds=4)
+
+
+def test_ready_means_that_the_first_scan_is_stored(bench: Bench) -> None:
+    for number in range(600):
+        leave(bench.sessions, f"r{number}", session(f"r{number}"))
+    engine = bench.start()
+    assert engine.scans == 1
+    assert engine.store.rows("SELECT count(*) FROM execution_states") == [(600,)]
+
+
+def test_no_verdict_is_spoken_before_the_first_scan_is_stored(bench: Bench) -> None:
+    bench.limits = Limits(silence=0.01)
+    for number in range(600):
+        leave(bench.sessions, f"r{number}", session(f"r{number}", **RUNNING))
+    engine = Engine(str(bench.sessions), str(bench.database), limits=bench.limits, bounds=bench.bounds)
+    bench.engine = engine
+    counts = "SELECT count(*) FILTER (WHERE status = 'Timeout'), count(*) FROM execution_states"
+    while not engine.ready:
+        assert engine.store.rows(counts)[0][0] == 0
+        engine.step()
+    bench.until(lambda: engine.store.rows(counts) == [(600, 600)], "they are given up afterwards")
+
+
+def test_a_result_that_comes_after_the_verdict_wins(bench: Bench) -> None:
+    bench.limits = Limits(silence=0.1)
+    bench.start()
+    leave(bench.sessions, "a", session("a", **RUNNING))
+    bench.until(lambda: bench.status("a") == "Timeout", "given up")
+    leave(bench.sessions, "a", scored(0.5))
+    bench.until(lambda: bench.status("a") == "Completed", "the result wins", seconds=4)
+    rest(bench)
+    assert (bench.status("a"), score(bench)) == ("Completed", 0.5)
+
+
+def test_a_result_whose_file_went_at_once_outlives_the_database(bench: Bench) -> None:
+    """It was shown, so it is kept, though its file had not yet come to rest."""
+    bench.bounds = Bounds(settle_ns=60_000_000_000)
+    bench.start()
+    path = leave(bench.sessions, "a", scored(0.5))
+    bench.until(lambda: score(bench) == 0.5, "it is shown")
+    path.unlink()
+    bench.until(lambda: (row := bench.row("a")) and row.source_state == "gone", "its file is gone")
+    bench.close()
+    for ending in ("", "-wal", "-shm"):
+        Path(f"{bench.database}{ending}").unlink(missing_ok=True)
+    bench.start()
+    assert (bench.status("a"), score(bench)) == ("Completed", 0.5)

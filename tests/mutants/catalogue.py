@@ -1,0 +1,260 @@
+"""The breaks: one exact text of one file each, and the cheapest tests and programs that must notice."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Mutant(NamedTuple):
+    """targets: pytest ids or programs, run until one fails. patience: seconds after which a test counts as hung."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    targets: tuple[str, ...]
+    patience: int = 30
+
+
+CHAOS = "tests.chaos --schedules 60 --jobs 2 --seed 1"
+FAULTS = "tests.faults --faults 300 --jobs 2"
+WATCHING = "tests/integration/test_watching.py::test_"
+DEFENCES = "tests/integration/test_defences.py::test_"
+DATABASE = "tests/integration/test_database.py::test_"
+REFUSED = "tests/integration/test_hostile.py::test_what_is_no_plain_file_is_refused_and_heals"
+FIXTURES = "tests/unit/test_fixtures.py"
+
+MUTANTS = (
+    # -- reading what is written meanwhile --------------------------------------------------------------------
+    Mutant(
+        "no settle",
+        "reevd/fingerprint.py",
+        "        return None if age >= settle_ns else settle_ns - max(age, 0)\n",
+        "        return None\n",
+        (DEFENCES + "bytes_that_arrive_after_their_time_stamp_are_seen",),
+    ),
+    Mutant(
+        "mtime-only fingerprint",
+        "reevd/fingerprint.py",
+        '    return hash((crc32(name.encode("utf-8", "surrogateescape")), dev, ino, size, mtime_ns, ctime_ns))\n',
+        '    return hash((crc32(name.encode("utf-8", "surrogateescape")), mtime_ns))\n',
+        (DEFENCES + "a_file_with_its_old_time_is_read_all_the_same",),
+    ),
+    Mutant(
+        "offset-only tail",
+        "reevd/tail.py",
+        """\
+        if self._finished or (last and not self._reading_last) or not self._continues(file):
+            self.reset()
+        self._reading_last = last
+        if self._first is None:
+            self._first = file.fingerprint
+        seen = len(self._window)
+""",
+        """\
+        if self._finished or file.fingerprint.size < self.telemetry.consumed:
+            self.reset()
+        seen = 0
+""",
+        (DEFENCES + "telemetry_that_was_written_anew_is_read_anew",),
+    ),
+    Mutant(
+        "unterminated line counted",
+        "reevd/tail.py",
+        "        if last and not more:\n",
+        "        if not more:\n",
+        (DEFENCES + "a_line_counts_once_its_newline_is_there",),
+    ),
+    Mutant(
+        "no last line of what has ended",
+        "reevd/tail.py",
+        "            self.telemetry.close(data[seen + taken :])\n",
+        "",
+        (FIXTURES,),
+    ),
+    # -- files of strangers -----------------------------------------------------------------------------------
+    Mutant(
+        "symlinks followed",
+        "reevd/files.py",
+        "os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK",
+        "os.O_RDONLY | os.O_NONBLOCK",
+        (REFUSED + "[link_outside-link-session_x.json]",),
+    ),
+    Mutant(
+        "FIFO blocks",
+        "reevd/files.py",
+        "os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK",
+        "os.O_RDONLY | os.O_NOFOLLOW",
+        (REFUSED + "[fifo-special-session_x.json]",),
+        patience=5,
+    ),
+    Mutant(
+        "hard links read",
+        "reevd/files.py",
+        "            if status.st_nlink > 1:\n",
+        "            if False:\n",
+        (REFUSED + "[second_name-link-session_x.json]",),
+    ),
+    Mutant(
+        "no descriptor taken for no file",
+        "reevd/files.py",
+        "        except FileNotFoundError:\n            return None\n        except OSError as error:\n"
+        "            raise _refusal(error) from error\n",
+        "        except OSError:\n            return None\n",
+        ("tests/integration/test_hostile.py::test_without_descriptors_no_file_counts_as_gone",),
+    ),
+    Mutant(
+        "problem never solved",
+        "reevd/weigh.py",
+        "        solved=tuple(part.name for part in parts if not part.problem),\n",
+        "        solved=(),\n",
+        (REFUSED + "[folder-special-session_x.json]",),
+    ),
+    # -- watching ---------------------------------------------------------------------------------------------
+    Mutant(
+        "overflow ignored",
+        "reevd/engine.py",
+        "        self._survey.wanted |= news.lost\n",
+        "",
+        (DEFENCES + "what_an_overflow_swallowed_is_found",),
+    ),
+    Mutant(
+        "rescan timer never fires",
+        "reevd/survey.py",
+        "            self.wanted |= now - self.last.ended_at >= max(pause, 10 * self.last.took)\n",
+        "            pass\n",
+        (WATCHING + "a_lost_event_is_made_good_by_the_timer",),
+    ),
+    Mutant(
+        "dead watch trusted",
+        "reevd/watch.py",
+        "        if masks & ENDED:\n            self.alive = False\n",
+        "",
+        (WATCHING + "a_replaced_folder_is_followed",),
+    ),
+    Mutant(
+        "folder's path trusted",
+        "reevd/lookout.py",
+        "        return self.folder.in_place() and not self.blind\n",
+        "        return not self.blind\n",
+        (DEFENCES + "a_folder_that_was_replaced_with_its_parent_is_followed",),
+    ),
+    # -- judging ----------------------------------------------------------------------------------------------
+    Mutant(
+        "ready before the first scan",
+        "reevd/engine.py",
+        "        if not self.ready and self.scans and self.idle:\n",
+        "        if not self.ready:\n",
+        (DEFENCES + "ready_means_that_the_first_scan_is_stored",),
+    ),
+    Mutant(
+        "verdicts before the first scan",
+        "reevd/engine.py",
+        "may_judge=self.ready)",
+        "may_judge=True)",
+        (DEFENCES + "no_verdict_is_spoken_before_the_first_scan_is_stored",),
+    ),
+    Mutant(
+        "verdict beats a late result",
+        "reevd/derive.py",
+        "    if session and session.result:\n        result = session.result\n",
+        """\
+    for verdict in evidence.decisions:
+        if verdict.kind in VERDICTS:
+            return _State(VERDICTS[verdict.kind], verdict.reason, verdict.at, verdict.reason)
+    if session and session.result:
+        result = session.result
+""",
+        (DEFENCES + "a_result_that_comes_after_the_verdict_wins",),
+    ),
+    Mutant(
+        "result dropped with its file",
+        "reevd/weigh.py",
+        '    if not isinstance(reading.session, Session) or previous.source_state != "present":\n        return True\n',
+        '    if not isinstance(reading.session, Session) or previous.source_state != "present":\n        return False\n',
+        (WATCHING + "a_removed_folder_is_made_again_and_nothing_is_forgotten",),
+    ),
+    Mutant(
+        "result not archived as its file goes",
+        "reevd/weigh.py",
+        "    return settled or left\n",
+        "    return settled\n",
+        (DEFENCES + "a_result_whose_file_went_at_once_outlives_the_database",),
+    ),
+    # -- storing ----------------------------------------------------------------------------------------------
+    Mutant(
+        "split transaction",
+        "reevd/store.py",
+        "        self.db.executemany(_INSERT, rows)\n",
+        '        self.db.execute("COMMIT")\n        self.db.execute("BEGIN IMMEDIATE")\n'
+        "        self.db.executemany(_INSERT, rows)\n",
+        (CHAOS,),
+    ),
+    Mutant(
+        "files' marks before the rows",
+        "reevd/store.py",
+        "        with self.transaction():\n            self._replace_executions(executions)\n",
+        "        with self.transaction():\n            self._replace_files(changes)\n"
+        "        with self.transaction():\n            self._replace_executions(executions)\n",
+        (FAULTS,),
+    ),
+    Mutant(
+        "journal's mark before the rows",
+        "reevd/store.py",
+        "        with self.transaction():\n            self._replace_executions(executions)\n",
+        "        if journal_size is not None:\n            with self.transaction():\n"
+        '                self.set_meta("journal_size", journal_size)\n'
+        "        with self.transaction():\n            self._replace_executions(executions)\n",
+        (FAULTS,),
+    ),
+    Mutant(
+        "decision stored before the journal",
+        "reevd/reconciler.py",
+        "            size = self._journal.append(records)\n            self._store.reconcile(batch, rfc3339(now), size)\n",
+        "            self._store.reconcile(batch, rfc3339(now), self._journal.size)\n"
+        "            self._journal.append(records)\n",
+        (FAULTS,),
+    ),
+    Mutant(
+        "journal not synced",
+        "reevd/journal.py",
+        "            os.fdatasync(self._descriptor)\n",
+        "",
+        (FAULTS,),
+    ),
+    Mutant(
+        "torn end of the journal kept",
+        "reevd/journal.py",
+        "        self.size = self._whole_end()\n",
+        "        self.size = os.fstat(self._descriptor).st_size\n",
+        (FAULTS,),
+    ),
+    Mutant(
+        "journal not replayed",
+        "reevd/books.py",
+        "            restore.replay(store, self.journal, self._clock.now())\n",
+        "",
+        (DEFENCES + "a_result_whose_file_went_at_once_outlives_the_database",),
+    ),
+    Mutant(
+        "moved database not noticed",
+        "reevd/books.py",
+        "        if self.store.moved:\n",
+        "        if False:\n",
+        (DATABASE + "a_database_taken_away_is_made_anew",),
+    ),
+    Mutant(
+        "damaged database not made anew",
+        "reevd/books.py",
+        "            restore.move_aside(self.path, self._clock.now())\n            self._open_as_it_is()\n",
+        "            raise\n",
+        (DATABASE + "damage_is_moved_aside_and_everything_comes_back[garbage]",),
+    ),
+    Mutant(
+        "damage inside not looked for",
+        "reevd/books.py",
+        "        if self._inspection.damage:\n",
+        "        if False:\n",
+        (DATABASE + "damage_is_moved_aside_and_everything_comes_back[page_in_the_middle]",),
+    ),
+)

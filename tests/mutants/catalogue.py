@@ -23,6 +23,7 @@ DEFENCES = "tests/integration/test_defences.py::test_"
 DATABASE = "tests/integration/test_database.py::test_"
 REFUSED = "tests/integration/test_hostile.py::test_what_is_no_plain_file_is_refused_and_heals"
 FIXTURES = "tests/unit/test_fixtures.py"
+KEPT = '    if not isinstance(reading.session, Session) or previous.source_state != "present":\n'
 
 MUTANTS = (
     # -- reading what is written meanwhile --------------------------------------------------------------------
@@ -54,7 +55,7 @@ MUTANTS = (
         """\
         if self._finished or file.fingerprint.size < self.telemetry.consumed:
             self.reset()
-        seen = 0
+        seen, self._window = 0, b""
 """,
         (DEFENCES + "telemetry_that_was_written_anew_is_read_anew",),
     ),
@@ -170,8 +171,8 @@ MUTANTS = (
     Mutant(
         "result dropped with its file",
         "reevd/weigh.py",
-        '    if not isinstance(reading.session, Session) or previous.source_state != "present":\n        return True\n',
-        '    if not isinstance(reading.session, Session) or previous.source_state != "present":\n        return False\n',
+        KEPT + "        return True\n",
+        KEPT + "        return False\n",
         (WATCHING + "a_removed_folder_is_made_again_and_nothing_is_forgotten",),
     ),
     Mutant(
@@ -205,12 +206,13 @@ MUTANTS = (
         "        if journal_size is not None:\n            with self.transaction():\n"
         '                self.set_meta("journal_size", journal_size)\n'
         "        with self.transaction():\n            self._replace_executions(executions)\n",
-        (FAULTS,),
+        (DEFENCES + "what_reached_the_journal_alone_is_not_forgotten",),
     ),
     Mutant(
         "decision stored before the journal",
         "reevd/reconciler.py",
-        "            size = self._journal.append(records)\n            self._store.reconcile(batch, rfc3339(now), size)\n",
+        "            size = self._journal.append(records)\n"
+        "            self._store.reconcile(batch, rfc3339(now), size)\n",
         "            self._store.reconcile(batch, rfc3339(now), self._journal.size)\n"
         "            self._journal.append(records)\n",
         (FAULTS,),
@@ -227,7 +229,7 @@ MUTANTS = (
         "reevd/journal.py",
         "        self.size = self._whole_end()\n",
         "        self.size = os.fstat(self._descriptor).st_size\n",
-        (FAULTS,),
+        (DEFENCES + "a_torn_end_of_the_journal_costs_only_itself",),
     ),
     Mutant(
         "journal not replayed",

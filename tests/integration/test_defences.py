@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,7 +88,7 @@ def test_a_file_with_its_old_time_is_read_all_the_same(bench: Bench) -> None:
     assert score(bench) == 0.75
 
 
-@pytest.mark.parametrize("how", ["in place", "by rename"])
+@pytest.mark.parametrize("how", ["in-place", "by-rename"])
 def test_telemetry_that_was_written_anew_is_read_anew(bench: Bench, how: str) -> None:
     """It is longer than before, so that its length alone tells nothing."""
     bench.start()
@@ -95,7 +96,7 @@ def test_telemetry_that_was_written_anew_is_read_anew(bench: Bench, how: str) ->
     path = bench.sessions / "enhanced_otel_a.jsonl"
     path.write_text(line("old-1") + line("old-2"))
     bench.until(lambda: tools(bench, "a") == ["old-1", "old-2"], "the old lines")
-    target = path if how == "in place" else bench.sessions / "whole"
+    target = path if how == "in-place" else bench.sessions / "whole"
     target.write_text(line("new-1") + line("new-2") + line("new-3"))
     target.rename(path)
     bench.until(lambda: tools(bench, "a") == ["new-1", "new-2", "new-3"], "the new lines", seconds=4)
@@ -200,12 +201,14 @@ def test_a_torn_end_of_the_journal_costs_only_itself(bench: Bench) -> None:
     assert (bench.status("a"), bench.status("b")) == ("Completed", "Completed")
 
 
+REFUSE = "CREATE TRIGGER refuse BEFORE INSERT ON execution_states BEGIN SELECT RAISE(ABORT, 'no'); END"
+
+
 def test_what_reached_the_journal_alone_is_not_forgotten(bench: Bench) -> None:
     """The database refuses the rows; the process ends; the file goes: the journal still knows of the result."""
     bench.bounds = Bounds(settle_ns=0)
     engine = bench.start()
-    refuse = "BEFORE INSERT ON execution_states BEGIN SELECT RAISE(ABORT, 'no'); END"
-    engine.store.db.execute(f"CREATE TRIGGER refuse {refuse}")
+    engine.store.db.execute(REFUSE)
     path = leave(bench.sessions, "a", scored(0.5))
     bench.until(lambda: engine.health().stale, "storing fails")
     engine.store.db.execute("DROP TRIGGER refuse")
@@ -213,3 +216,34 @@ def test_what_reached_the_journal_alone_is_not_forgotten(bench: Bench) -> None:
     path.unlink()
     bench.start()
     assert (bench.status("a"), score(bench)) == ("Completed", 0.5)
+
+
+def test_a_file_whose_row_was_not_stored_is_looked_at_again(bench: Bench) -> None:
+    bench.bounds = Bounds(settle_ns=0)
+    engine = bench.start()
+    engine.store.db.execute(REFUSE)
+    leave(bench.sessions, "a", session("a", **RUNNING))
+    bench.until(lambda: engine.health().stale, "storing fails")
+    engine.store.db.execute("DROP TRIGGER refuse")
+    bench.close()
+    bench.start()
+    assert bench.status("a") == "Running"
+
+
+def test_a_verdict_that_the_journal_does_not_take_is_not_shown(bench: Bench) -> None:
+    """The journal cannot grow, the database could: what would be forgotten with it must not be seen in it."""
+    journal = bench.database.with_name("state.sqlite3.journal")
+    journal.write_bytes(bytes(8 << 20) + b"\n")
+    bench.limits = Limits(silence=0.2)
+    engine = bench.start()
+    leave(bench.sessions, "a", session("a", **RUNNING))
+    bench.until(lambda: bench.status("a") == "Running", "it runs")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (journal.stat().st_size, hard))
+    try:
+        bench.until(lambda: engine.health().stale, "storing fails")
+        assert bench.status("a") == "Running"
+        assert engine.store.rows("SELECT * FROM decisions") == []
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    bench.until(lambda: bench.status("a") == "Timeout", "given up once the journal has it")

@@ -22,7 +22,6 @@ WATCHING = "tests/integration/test_watching.py::test_"
 DEFENCES = "tests/integration/test_defences.py::test_"
 DATABASE = "tests/integration/test_database.py::test_"
 REFUSED = "tests/integration/test_hostile.py::test_what_is_no_plain_file_is_refused_and_heals"
-FIXTURES = "tests/unit/test_fixtures.py"
 KEPT = '    if not isinstance(reading.session, Session) or previous.source_state != "present":\n'
 
 MUTANTS = (
@@ -66,13 +65,6 @@ MUTANTS = (
         "        if not more:\n",
         (DEFENCES + "a_line_counts_once_its_newline_is_there",),
     ),
-    Mutant(
-        "no last line of what has ended",
-        "reevd/tail.py",
-        "            self.telemetry.close(data[seen + taken :])\n",
-        "",
-        (FIXTURES,),
-    ),
     # -- files of strangers -----------------------------------------------------------------------------------
     Mutant(
         "symlinks followed",
@@ -88,13 +80,6 @@ MUTANTS = (
         "os.O_RDONLY | os.O_NOFOLLOW",
         (REFUSED + "[fifo-special-session_x.json]",),
         patience=5,
-    ),
-    Mutant(
-        "hard links read",
-        "reevd/files.py",
-        "            if status.st_nlink > 1:\n",
-        "            if False:\n",
-        (REFUSED + "[second_name-link-session_x.json]",),
     ),
     Mutant(
         "no descriptor taken for no file",
@@ -197,7 +182,7 @@ MUTANTS = (
         "        with self.transaction():\n            self._replace_executions(executions)\n",
         "        with self.transaction():\n            self._replace_files(changes)\n"
         "        with self.transaction():\n            self._replace_executions(executions)\n",
-        (FAULTS,),
+        (DEFENCES + "a_file_whose_row_was_not_stored_is_looked_at_again",),
     ),
     Mutant(
         "journal's mark before the rows",
@@ -215,7 +200,7 @@ MUTANTS = (
         "            self._store.reconcile(batch, rfc3339(now), size)\n",
         "            self._store.reconcile(batch, rfc3339(now), self._journal.size)\n"
         "            self._journal.append(records)\n",
-        (FAULTS,),
+        (DEFENCES + "a_verdict_that_the_journal_does_not_take_is_not_shown",),
     ),
     Mutant(
         "journal not synced",

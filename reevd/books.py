@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import apsw
 import structlog
 
@@ -28,9 +30,9 @@ class Books:
     """
 
     def __init__(self, database: str, clock: Clock, limits: Limits, vfs: str | None = None) -> None:
-        self.path, self._clock, self.limits, self._vfs = database, clock, limits, vfs
+        self.path, self._clock, self.limits, self._vfs = os.path.realpath(database), clock, limits, vfs
         self.lost: str | None = None
-        self.journal = Journal(database + ".journal")
+        self.journal = Journal(self.path + ".journal")
         self._open()
 
     def _open(self) -> None:

@@ -56,7 +56,8 @@ def run(settings: Settings, reload: Callable[[], Settings]) -> int:
     reload: reads the settings anew, when SIGHUP asks for it
     """
     os.makedirs(os.path.dirname(settings.database) or ".", mode=0o750, exist_ok=True)
-    lock = hold(settings.database + ".lock")
+    # By its real name: a link to the database is the same database.
+    lock = hold(os.path.realpath(settings.database) + ".lock")
     try:
         return _once(settings) if settings.once else _Daemon(settings, reload).run()
     finally:

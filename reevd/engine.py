@@ -62,7 +62,7 @@ class Engine:
         self._bounds, self._pace = bounds, pace
         self._agenda = Agenda()
         self._survey = Survey()
-        self._next_tick = self._retry_at = 0
+        self._next_tick = self._retry_at = self._refused_at = 0
         self._reasons: dict[str, str] = {}
         self.poll = select.epoll()
         self._books = Books(database, self.clock, limits, vfs)
@@ -185,15 +185,20 @@ class Engine:
         for execution_id, wait in outcome.again.items():
             self._agenda.add_later(execution_id, now + wait // 1000)
         if outcome.refused:
-            self._reasons["files"] = f"files cannot be opened ({outcome.refused}): raise the limit of open files"
-        else:
+            self._reasons["files"], self._refused_at = outcome.refused, now
+        elif now > self._refused_at + 4 * RETRY:  # it is tried again and again, and not in every batch
             self._reasons.pop("files", None)
         self.written += len(outcome.written)
         if outcome.written:
             self.changed(outcome.written)
 
     def _go_on_scanning(self, now: int) -> None:
-        scan = self._survey.step(self._lookout.folder, self.store, now)
+        try:
+            scan = self._survey.step(self._lookout.folder, self.store, now)
+        except OSError as error:
+            self._survey.put_off(now + RETRY)
+            self._reasons["scan"] = f"the sessions folder cannot be scanned: {error}"
+            return
         if scan is None:
             return
         for execution_id in scan.found:
@@ -203,6 +208,7 @@ class Engine:
             gone = tuple(path for path in self._books.reconciler.problems - scan.odd.keys() if not ids((path,)))
             self._books.reconciler.store([Change("", problems=tuple(scan.odd.values()), solved=gone)], now)
             self._survey.end(self.clock.now())
+            self._reasons.pop("scan", None)
 
     def _tick(self, now: int) -> None:
         if not self._lookout.sound:

@@ -17,8 +17,14 @@ from reevd.fingerprint import Fingerprint, mark
 
 OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 # Out of descriptors, out of memory, a lease that the owner has not given up: reasons to look again, never
-# reasons to believe that the file is gone.
-TRANSIENT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR})
+# reasons to believe that the file is gone. With what to do about each.
+TRANSIENT = {
+    errno.EMFILE: "raise the daemon's limit of open files",
+    errno.ENFILE: "raise the host's limit of open files, fs.file-max",
+    errno.ENOMEM: "the host is out of memory",
+    errno.EAGAIN: "its owner holds a lease on it",
+    errno.EINTR: "it was interrupted",
+}
 
 
 class TransientError(Exception):
@@ -112,26 +118,35 @@ class Folder:
         `io`), TransientError where looking again may help.
         """
         try:
+            # Before it is opened too: another name of our own database must not even be closed, since that
+            # would drop SQLite's locks on it.
+            _check(os.stat(name, dir_fd=self.descriptor, follow_symlinks=False))
             descriptor = os.open(name, OPEN, dir_fd=self.descriptor)
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise _refusal(error) from error
+            raise _refusal(name, error) from error
         try:
             status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise UnreadableError("special", "it is no regular file")
-            if status.st_nlink > 1:
-                raise UnreadableError("link", f"it has {status.st_nlink} names (hard links): copy it instead")
+            _check(status)
         except BaseException:
             os.close(descriptor)
             raise
         return OpenFile(descriptor, status)
 
 
-def _refusal(error: OSError) -> Exception:
+def _check(status: os.stat_result) -> None:
+    if stat.S_ISLNK(status.st_mode):
+        raise UnreadableError("link", "it is a symbolic link: reevd reads only plain files")
+    if not stat.S_ISREG(status.st_mode):
+        raise UnreadableError("special", "it is no regular file")
+    if status.st_nlink > 1:
+        raise UnreadableError("link", f"it has {status.st_nlink} names (hard links): copy it instead")
+
+
+def _refusal(name: str, error: OSError) -> Exception:
     if error.errno in TRANSIENT:
-        return TransientError(error.strerror)
+        return TransientError(f"{name} cannot be opened ({error.strerror}): {TRANSIENT[error.errno]}")
     if error.errno == errno.ELOOP:
         return UnreadableError("link", "it is a symbolic link: reevd reads only plain files")
     if error.errno in (errno.ENXIO, errno.ENODEV):

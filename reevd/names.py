@@ -47,4 +47,4 @@ def files_of(execution_id: str) -> tuple[str, str, str]:
 def printable(raw: bytes) -> str:
     """The name with everything that a terminal could act on escaped; bytes that are no UTF-8 as `\\xNN`."""
     text = raw.decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    return "".join(c if c.isprintable() and c != "\\" else c.encode("unicode_escape").decode("ascii") for c in text)

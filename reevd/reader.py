@@ -76,7 +76,7 @@ class Reader:
                 ended = ended or (isinstance(memory.session, Session) and memory.session.ended)
                 again = memory.wait(otel.name, file.fingerprint, now, began_ns, self.bounds.settle_ns)
                 memory.tail = memory.tail or Tail()
-                otel = self._follow(memory.tail, otel._replace(again=again), file, ended=ended)
+                otel = self._follow(execution_id, memory.tail, otel._replace(again=again), file, ended=ended)
         finally:
             if file is not None:
                 file.close()
@@ -123,13 +123,13 @@ class Reader:
         old = next((row for row in map(stored.get, names) if row), None)
         return None, Part(old.name if old else names[0], old)
 
-    def _follow(self, tail: Tail, part: Part, file: OpenFile, *, ended: bool) -> Part:
+    def _follow(self, execution_id: str, tail: Tail, part: Part, file: OpenFile, *, ended: bool) -> Part:
         try:
             file.check_size(self.bounds.otel_bytes)
             if tail.follow(file, self.bounds.budget, last=ended and part.again is None):
                 return part._replace(again=0)
         except UnreadableError as error:
-            return part._replace(problem=Problem(part.name, None, error.kind, error.message))
+            return part._replace(problem=Problem(part.name, execution_id, error.kind, error.message))
         return part
 
 

@@ -6,6 +6,7 @@ type costs a warning, not the file. Only a document that is no JSON object is un
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any, NamedTuple
 
@@ -47,7 +48,14 @@ class Session(NamedTuple):
 
 
 def dumps(value: object) -> str:
-    return orjson.dumps(value).decode()
+    """JSON text. orjson reads 1,024 levels and writes 254 of them: what is deeper is for the standard library."""
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:
+        try:
+            return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+        except RecursionError:
+            return '"(nested too deeply to be stored: see the file)"'
 
 
 def load_object(raw: bytes) -> dict[str, Any]:

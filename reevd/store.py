@@ -234,10 +234,13 @@ class Store:
     def checkpoint(self, *, truncate: bool) -> None:
         """Moves the log into the database; `truncate` also gives its space back, where no reader needs it."""
         mode = apsw.SQLITE_CHECKPOINT_TRUNCATE if truncate else apsw.SQLITE_CHECKPOINT_PASSIVE
+        self.db.set_busy_timeout(0)  # a reader that takes its time must not make the engine wait
         try:
             log, moved = self.db.wal_checkpoint(mode=mode)
         except apsw.BusyError:
             return
+        finally:
+            self.db.set_busy_timeout(BUSY_MS)
         if log == moved:
             self.wal_frames = 0
 

@@ -32,6 +32,7 @@ class Survey:
         self.last = Scanned()
         self.wanted = True
         self._scan: Rescan | None = None
+        self._not_before = 0
 
     @property
     def under_way(self) -> bool:
@@ -46,6 +47,11 @@ class Survey:
         """What the scan under way has found is void: from the beginning, as soon as can be."""
         self._scan, self.wanted = None, True
 
+    def put_off(self, until: int) -> None:
+        """The folder cannot be scanned now: from the beginning, but not before `until`."""
+        self.restart()
+        self._not_before = until
+
     def tick(self, now: int, pause: int) -> None:
         """Wants the next scan where the last one is `pause` microseconds old."""
         if self._scan is None:
@@ -54,7 +60,7 @@ class Survey:
     def step(self, folder: Folder, store: Store, now: int) -> Rescan | None:
         """Goes on, or begins where one is wanted. The scan: what it found is to be taken; None: nothing to do."""
         if self._scan is None:
-            if not self.wanted or now < self.last.ended_at + self.last.took:
+            if not self.wanted or now < max(self._not_before, self.last.ended_at + self.last.took):
                 return None
             self.wanted = False
             self._scan = Rescan(folder, store, now)

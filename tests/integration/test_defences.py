@@ -8,9 +8,11 @@ import os
 import resource
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from reevd import files
 from reevd.bounds import Bounds
 from reevd.derive import Limits
 from reevd.engine import Engine
@@ -112,6 +114,36 @@ def test_a_line_counts_once_its_newline_is_there(bench: Bench) -> None:
     with path.open("a") as file:
         file.write("\n")
     bench.until(lambda: tools(bench, "a") == ["one", "two"], "two is whole")
+
+
+class LateSwap:
+    """`os`, as reevd.files sees it: the name becomes something else between every earlier look and the opening."""
+
+    def __init__(self, path: Path, target: Path | None) -> None:
+        self._path, self._target = path, target
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+    def open(self, name: str, flags: int, **options: Any) -> int:
+        if name == self._path.name:
+            self._path.unlink()
+            os.mkfifo(self._path) if self._target is None else self._path.symlink_to(self._target)
+        return os.open(name, flags, **options)
+
+
+@pytest.mark.parametrize("kind", ["special", "link"])
+def test_a_name_that_is_swapped_at_the_last_moment_is_refused(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    outside = bench.home / "outside"
+    outside.write_text(scored(0.5))
+    bench.start()
+    path = bench.sessions / "session_a.json"
+    monkeypatch.setattr(files, "os", LateSwap(path, outside if kind == "link" else None))
+    leave(bench.sessions, "a", scored(0.25))
+    bench.until(lambda: bench.problems().get(path.name) == kind or score(bench), "refused", seconds=4)
+    assert (bench.problems(), score(bench)) == ({path.name: kind}, None)
 
 
 def test_what_an_overflow_swallowed_is_found(bench: Bench) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
+from collections.abc import Iterable
 
 # One in so many is a second look, however much news there is: a storm must not starve them.
 FAIRNESS = 16
@@ -20,8 +21,8 @@ class Agenda:
     def __len__(self) -> int:
         return len(self._news) + len(self._at)
 
-    def add(self, execution_id: str) -> None:
-        self._news[execution_id] = None
+    def add(self, execution_ids: Iterable[str]) -> None:
+        self._news.update(dict.fromkeys(execution_ids))
 
     def add_later(self, execution_id: str, at: int) -> None:
         """An earlier time stands."""

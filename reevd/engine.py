@@ -166,8 +166,7 @@ class Engine:
             self._reopen()  # what the old folder told no longer counts; the new one is scanned
             return
         self._survey.wanted |= news.lost
-        for execution_id in news.ids:
-            self._agenda.add(execution_id)
+        self._agenda.add(news.ids)
         if news.odd:
             there = [raw for raw in news.odd if self._lookout.folder.has(raw)]
             self._books.reconciler.store([Change("", problems=tuple(map(odd_name, there)))], now)
@@ -179,15 +178,12 @@ class Engine:
         try:
             outcome = self._books.reconciler.look(self._reader, batch, now, self.clock.stamp(), may_judge=self.ready)
         except Exception:
-            for execution_id in batch:
-                self._agenda.add(execution_id)
+            self._agenda.add(batch)
             raise
         for execution_id, wait in outcome.again.items():
             self._agenda.add_later(execution_id, now + wait // 1000)
         if outcome.refused:
             self._reasons["files"], self._refused_at = outcome.refused, now
-        elif now > self._refused_at + 4 * RETRY:  # it is tried again and again, and not in every batch
-            self._reasons.pop("files", None)
         self.written += len(outcome.written)
         if outcome.written:
             self.changed(outcome.written)
@@ -201,8 +197,7 @@ class Engine:
             return
         if scan is None:
             return
-        for execution_id in scan.found:
-            self._agenda.add(execution_id)
+        self._agenda.add(scan.found)
         scan.found.clear()
         if scan.ended:
             gone = tuple(path for path in self._books.reconciler.problems - scan.odd.keys() if not ids((path,)))
@@ -216,8 +211,9 @@ class Engine:
         self._books.check()
         self._survey.tick(now, int((self._pace.rescan if self._lookout.watching else self._pace.poll) * SECOND))
         if self.ready:
-            for execution_id in (*self.store.locked(), *self.store.due(rfc3339(now))):
-                self._agenda.add(execution_id)
+            self._agenda.add((*self.store.locked(), *self.store.due(rfc3339(now))))
+        if now > self._refused_at + 2 * RETRY:  # what was refused is tried again, but not in every batch
+            self._reasons.pop("files", None)
         self._books.tidy(idle=self.idle)
 
     # -- trouble ---------------------------------------------------------------------------------------------

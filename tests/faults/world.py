@@ -219,7 +219,7 @@ class World:
                 self._round()
             else:
                 self.acknowledged.add((execution_id, kind))
-                engine._agenda.add(execution_id)
+                engine._agenda.add([execution_id])
                 return
         raise WrongError(f"a decision is never taken: {self.engine.health()}")
 

@@ -27,8 +27,6 @@ from tests.integration.conftest import Bench
 from tests.integration.test_hostile import EagerBench
 
 FROZEN = sorted((ROOT / "fixtures" / "db").glob("v*.sqlite3"))
-DROPS_LOCKS = "Folder.open looks at st_nlink on the open descriptor: its close drops SQLite's POSIX locks on that inode"
-WAITS = "Store.checkpoint: TRUNCATE asks the busy handler, so that it waits BUSY_MS for the reader, at every tick"
 CALLS = [
     {"event_type": "ToolInput", "tool_input": {"tool_name": "t", "tool_args": {"n": 1}}},
     {"event_type": "ToolOutput", "tool_output": {"success": True, "results": "done"}},
@@ -190,7 +188,6 @@ def test_the_log_is_given_back_once_a_reader_has_ended(bench: Bench, monkeypatch
     bench.until(lambda: not wal.stat().st_size, "the log is empty")
 
 
-@pytest.mark.xfail(strict=True, reason=WAITS)
 def test_a_reader_does_not_delay_the_engine(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "BUSY_MS", 600)
     bench.start()
@@ -388,7 +385,6 @@ def locks(database: Path) -> list[bool]:
     return [word == "True" for word in done.stdout.split()]
 
 
-@pytest.mark.xfail(strict=True, reason=DROPS_LOCKS)
 @pytest.mark.parametrize("ending", ["", "-shm"])
 def test_the_database_under_another_name_is_not_opened(bench: Bench, ending: str) -> None:
     bench.start()

@@ -23,8 +23,6 @@ from tests.integration.conftest import Bench
 
 SESSION, OTEL = "session_x.json", "enhanced_otel_x.jsonl"
 GOOD = json.dumps(session("x"))
-NO_DESCRIPTOR_FOR_SCAN = "Folder.scan: os.scandir(fd) duplicates fd; its EMFILE is an OSError that Engine.step lets out"
-TOO_DEEP = "orjson reads 1,024 levels and writes 254: what lies between raises TypeError in dumps, inside the look"
 
 
 class EagerBench(Bench):
@@ -157,7 +155,6 @@ def test_what_is_no_plain_file_is_refused_and_heals(
     bench.until(lambda: bench.status("x") == "Completed" and not bench.problems(), "it healed")
 
 
-@pytest.mark.xfail(strict=True, reason="Reader._follow makes the problem without the id, which Part does not carry")
 def test_oversized_telemetry_is_shown_with_its_execution(bench: Bench) -> None:
     bench.start()
     sparse(bench.sessions / OTEL)
@@ -240,7 +237,6 @@ def test_a_byte_order_mark_and_doubled_keys_are_read(bench: Bench, content: byte
     assert row.agent == ("last" if b"last" in content else "deterministic")
 
 
-@pytest.mark.xfail(strict=True, reason=TOO_DEEP)
 @pytest.mark.parametrize("where", ["result", "metadata", "telemetry"])
 def test_300_levels_do_not_hide_a_result(bench: Bench, where: str) -> None:
     bench.start()
@@ -351,7 +347,6 @@ def test_a_leased_file_delays_nobody_and_is_read_later(bench: Bench) -> None:
     bench.until(lambda: not engine.health().reasons, "health is good again")
 
 
-@pytest.mark.xfail(strict=True, reason="Engine._look gives one advice for every TransientError, whatever its errno")
 def test_a_lease_is_not_taken_for_a_lack_of_descriptors(bench: Bench) -> None:
     engine = bench.start()
     with leased(bench.sessions / SESSION):
@@ -374,7 +369,7 @@ def no_descriptors() -> Iterator[None]:
 
 @pytest.mark.parametrize(
     "scan",
-    [False, pytest.param(True, marks=pytest.mark.xfail(strict=True, raises=OSError, reason=NO_DESCRIPTOR_FOR_SCAN))],
+    [False, True],
 )
 def test_without_descriptors_no_file_counts_as_gone(bench: Bench, *, scan: bool) -> None:
     engine = bench.start()

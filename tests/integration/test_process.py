@@ -18,7 +18,6 @@ import pytest
 from tests.harness import Daemon, daemon, leave, session, wait_until
 
 QUICK = {"settle_seconds": 0.05, "rescan_seconds": 0.5}
-ALIAS = "daemon.run locks the database's name, not the file: a symbolic link to it has another lock"
 
 
 class Burst:
@@ -105,7 +104,7 @@ def second(home: Path, database: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     "alias",
-    ["folder", pytest.param("file", marks=pytest.mark.xfail(strict=True, reason=ALIAS))],
+    ["folder", "file"],
 )
 def test_a_second_daemon_is_refused_by_whatever_name_it_calls_the_database(tmp_path: Path, alias: str) -> None:
     with daemon(tmp_path) as running:

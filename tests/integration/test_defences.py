@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import mmap
 import os
@@ -144,6 +145,47 @@ def test_a_name_that_is_swapped_at_the_last_moment_is_refused(
     leave(bench.sessions, "a", scored(0.25))
     bench.until(lambda: bench.problems().get(path.name) == kind or score(bench), "refused", seconds=4)
     assert (bench.problems(), score(bench)) == ({path.name: kind}, None)
+
+
+class NoDescriptors:
+    """`os`, as reevd.files sees it: while `refusing`, no session file can be opened."""
+
+    refusing = True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+    def open(self, name: str, flags: int, **options: Any) -> int:
+        if self.refusing and name.startswith("session_"):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return os.open(name, flags, **options)
+
+
+def refuse_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A known run's file changes while there is no descriptor; then there are some again."""
+    engine = bench.start()
+    leave(bench.sessions, "a", scored(0.25))
+    rest(bench)
+    none_left = NoDescriptors()
+    monkeypatch.setattr(files, "os", none_left)
+    leave(bench.sessions, "a", scored(0.75))
+    bench.until(lambda: engine.health().reasons, "health says so", seconds=4)
+    row = bench.row("a")
+    assert row is not None
+    assert (row.score, row.source_state) == (0.25, "present")
+    none_left.refusing = False
+    bench.until(lambda: score(bench) == 0.75, "it is read later", seconds=4)
+    rest(bench)
+
+
+def test_without_descriptors_no_file_counts_as_gone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_once(bench, monkeypatch)
+
+
+@pytest.mark.xfail(strict=True, reason="Engine._look alone takes the reason back, and nothing is left to be looked at")
+def test_health_is_good_again_once_all_is_read(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_once(bench, monkeypatch)
+    bench.until(lambda: bench.engine and not bench.engine.health().reasons, "healthy", seconds=4)
 
 
 def test_what_an_overflow_swallowed_is_found(bench: Bench) -> None:

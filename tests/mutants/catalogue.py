@@ -86,7 +86,7 @@ MUTANTS = (
         "reevd/files.py",
         "        except FileNotFoundError:\n            return None\n",
         "        except OSError:\n            return None\n",
-        ("tests/integration/test_hostile.py::test_without_descriptors_no_file_counts_as_gone",),
+        (DEFENCES + "without_descriptors_no_file_counts_as_gone",),
     ),
     Mutant(
         "problem never solved",

@@ -40,9 +40,11 @@ class Bench:
         """Steps as the daemon does, sleeping on its epoll, until the condition holds."""
         assert self.engine is not None
         deadline = time.monotonic() + seconds
+        pause = self.engine.step()
         while not condition():
             assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}; {self.engine.health()}"
-            self.engine.poll.poll(min(self.engine.step(), 0.1))
+            self.engine.poll.poll(min(pause, 0.1))
+            pause = self.engine.step()
 
     def row(self, execution_id: str) -> Execution | None:
         assert self.engine is not None

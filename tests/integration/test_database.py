@@ -1,4 +1,4 @@
-"""SQLite's bad days: another writer, a slow reader, garbage, a full disk, an older or newer schema."""
+"""SQLite's bad days: another writer, a slow reader, garbage, a full disk, a link to the database."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import itertools
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -18,62 +17,10 @@ from typing import Any
 import apsw
 import pytest
 
-from reevd import schema, store
-from reevd.errors import SchemaError
-from reevd.schema import VERSION
-from reevd.store import Store
+from reevd import store
 from tests.harness import ROOT, leave, session
 from tests.integration.conftest import Bench
-from tests.integration.test_hostile import EagerBench
-
-FROZEN = sorted((ROOT / "fixtures" / "db").glob("v*.sqlite3"))
-CALLS = [
-    {"event_type": "ToolInput", "tool_input": {"tool_name": "t", "tool_args": {"n": 1}}},
-    {"event_type": "ToolOutput", "tool_output": {"success": True, "results": "done"}},
-]
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = EagerBench(tmp_path)
-    made.sessions.mkdir()
-    yield made
-    made.close()
-
-
-def leave_telemetry(bench: Bench, execution_id: str, calls: int) -> None:
-    path = bench.sessions / f"enhanced_otel_{execution_id}.jsonl"
-    path.write_text("".join(json.dumps(line) + "\n" for line in CALLS * calls))
-
-
-def rest(bench: Bench) -> None:
-    """Until nothing waits and every reading counts."""
-    engine = bench.engine
-    assert engine is not None
-    scan = engine.rescan()
-    bench.until(lambda: engine.scans >= scan and not engine.health().pending and engine.idle, "all at rest")
-
-
-def fill(bench: Bench, runs: int = 40) -> None:
-    """Runs with their files, one whose file is gone, tool calls; then the engine is closed."""
-    bench.start()
-    for number in range(runs):
-        leave(bench.sessions, f"r{number}", session(f"r{number}", metadata={"long": "x" * 1000}))
-    leave_telemetry(bench, "r0", 3)
-    leave(bench.sessions, "gone", session("gone", final_result={"success": False, "score": 0.75}))
-    rest(bench)
-    (bench.sessions / "session_gone.json").unlink()
-    bench.until(lambda: (row := bench.row("gone")) and row.source_state == "gone", "its file is gone")
-
-
-def statuses(bench: Bench) -> dict[str, tuple[str, float, str, int]]:
-    assert bench.engine is not None
-    query = "SELECT execution_id, status, score, source_state, tool_calls FROM execution_states ORDER BY execution_id"
-    return {row[0]: row[1:] for row in bench.engine.store.rows(query)}
-
-
-def damaged(bench: Bench) -> list[Path]:
-    return [path for path in bench.home.glob("state.sqlite3.damaged-*") if not path.name.endswith(("-wal", "-shm"))]
+from tests.integration.populated import damaged, fill, leave_telemetry, open_copy, rest, statuses
 
 
 def garbage(path: Path) -> None:
@@ -124,17 +71,6 @@ def test_a_database_taken_away_is_made_anew(bench: Bench, take: Callable[[Path],
     bench.close()
     with open_copy(bench.database) as db:
         assert db.execute("SELECT count(*) FROM execution_states").get == len(before) + 1
-
-
-@contextmanager
-def open_copy(path: Path) -> Iterator[apsw.Connection]:
-    """A copy of a closed database: the original keeps its locks and its bytes."""
-    copy = shutil.copyfile(path, path.with_name("copy"))
-    db = apsw.Connection(str(copy))
-    try:
-        yield db
-    finally:
-        db.close()
 
 
 WRITER = """
@@ -284,89 +220,6 @@ def test_a_count_of_calls_never_differs_from_the_calls(bench: Bench) -> None:
     other.close()
     assert not wrong
     assert looks[0] > 6
-
-
-def test_a_newer_schema_is_refused_and_left_alone(bench: Bench) -> None:
-    fill(bench, 1)
-    bench.close()
-    db = apsw.Connection(str(bench.database))
-    db.pragma("user_version", 99)
-    db.close()
-    with pytest.raises(SchemaError, match=f"version 99, and this reevd knows versions up to {VERSION}") as caught:
-        bench.start()
-    assert caught.value.hint
-    assert not damaged(bench)
-    with open_copy(bench.database) as db:
-        assert db.pragma("user_version") == 99
-        assert db.execute("SELECT count(*) FROM execution_states").get == 2
-
-
-def everything(db: apsw.Connection) -> dict[str, list[dict[str, Any]]]:
-    """Every row of every table as a dictionary."""
-    tables = [name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")]
-    found: dict[str, list[dict[str, Any]]] = {}
-    for table in tables:
-        cursor = db.execute(f'SELECT * FROM "{table}"')
-        rows = cursor.fetchall()
-        names = [column[0] for column in db.execute(f'SELECT name FROM pragma_table_info("{table}")')]
-        found[table] = [dict(zip(names, row, strict=True)) for row in rows]
-    return found
-
-
-@pytest.mark.parametrize("frozen", FROZEN, ids=lambda path: path.stem)
-def test_a_database_of_every_released_version_opens_today(bench: Bench, frozen: Path) -> None:
-    with open_copy(shutil.copyfile(frozen, bench.home / "before")) as db:
-        before = everything(db)
-    shutil.copyfile(frozen, bench.database)
-    today = Store(str(bench.database))
-    try:
-        assert today.db.pragma("user_version") == VERSION
-        assert today.rows("PRAGMA integrity_check") == [("ok",)]
-        after = everything(today.db)
-    finally:
-        today.close()
-    for table, rows in before.items():
-        kept = [{name: row[name] for name in rows[0]} for row in after[table]]
-        assert kept == rows, table
-    bench.start()
-    found = {execution_id: row[0] for execution_id, row in statuses(bench).items()}
-    version = frozen.stem
-    assert found[f"{version}-completed"] == "Completed"
-    assert found[f"{version}-failed"] == "Failed"
-    assert found[f"{version}-stub"] == found[f"{version}-garbled"] == "Timeout"
-    assert f"{version}-running" in found
-    assert not damaged(bench)
-
-
-def test_every_version_is_frozen() -> None:
-    assert [path.stem for path in FROZEN] == [f"v{number}" for number in range(1, VERSION + 1)]
-
-
-@pytest.mark.parametrize("error", [RuntimeError("defect"), apsw.FullError("disk is full"), KeyboardInterrupt()])
-def test_a_migration_that_fails_half_way_leaves_the_old_version_whole(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, error: BaseException
-) -> None:
-    fill(bench, 3)
-    before = statuses(bench)
-    bench.close()
-
-    def broken(db: apsw.Connection) -> None:
-        db.execute("ALTER TABLE execution_states ADD COLUMN added TEXT")
-        db.execute("DELETE FROM tool_calls")
-        raise error
-
-    with monkeypatch.context() as patch:
-        patch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, broken))
-        patch.setattr(schema, "VERSION", VERSION + 1)
-        with pytest.raises(type(error)):
-            bench.start()
-    bench.engine = None
-    assert not damaged(bench)
-    with open_copy(bench.database) as db:
-        assert db.pragma("user_version") == VERSION
-        assert "added" not in everything(db)["execution_states"][0]
-    bench.start()
-    assert statuses(bench) == before
 
 
 LOCKED = """

@@ -7,7 +7,6 @@ import json
 import mmap
 import os
 import resource
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +18,8 @@ from reevd.derive import Limits
 from reevd.engine import Engine
 from tests.harness import leave, session
 from tests.integration.conftest import Bench
-from tests.integration.test_hostile import EagerBench
 
 RUNNING: dict[str, object] = {"end_time": None, "final_result": None}
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = EagerBench(tmp_path)
-    made.sessions.mkdir()
-    yield made
-    made.close()
 
 
 def scored(score: float) -> str:
@@ -161,8 +151,7 @@ class NoDescriptors:
         return os.open(name, flags, **options)
 
 
-def refuse_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A known run's file changes while there is no descriptor; then there are some again."""
+def test_without_descriptors_no_file_counts_as_gone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = bench.start()
     leave(bench.sessions, "a", scored(0.25))
     rest(bench)
@@ -174,18 +163,7 @@ def refuse_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     assert row is not None
     assert (row.score, row.source_state) == (0.25, "present")
     none_left.refusing = False
-    bench.until(lambda: score(bench) == 0.75, "it is read later", seconds=4)
-    rest(bench)
-
-
-def test_without_descriptors_no_file_counts_as_gone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    refuse_once(bench, monkeypatch)
-
-
-@pytest.mark.xfail(strict=True, reason="Engine._look alone takes the reason back, and nothing is left to be looked at")
-def test_health_is_good_again_once_all_is_read(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    refuse_once(bench, monkeypatch)
-    bench.until(lambda: bench.engine and not bench.engine.health().reasons, "healthy", seconds=4)
+    bench.until(lambda: score(bench) == 0.75 and not engine.health().reasons, "it is read later", seconds=4)
 
 
 def test_what_an_overflow_swallowed_is_found(bench: Bench) -> None:

@@ -21,6 +21,7 @@ from tests.chaos import oracle, reader
 from tests.chaos.writers import Run
 
 BOUNDS = Bounds(settle_ns=20_000_000)
+_children: set[int] = set()
 SCRATCH = "/dev/shm" if os.path.isdir("/dev/shm") else None
 
 
@@ -74,6 +75,7 @@ def fork(work: object, *arguments: object) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     pid = os.fork()
     if pid:
+        _children.add(pid)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     else:
         status = 1
@@ -92,6 +94,7 @@ def fork(work: object, *arguments: object) -> int:
 def end(pid: int, number: int) -> int:
     """Signals a child and waits for it. Its exit status, or minus the signal."""
     os.kill(pid, number)
+    _children.discard(pid)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
@@ -102,6 +105,8 @@ def run(seed: int) -> Outcome:
     try:
         return _play(seed, dice, home)
     finally:
+        for pid in list(_children):
+            end(pid, signal.SIGKILL)
         shutil.rmtree(home)
 
 
@@ -142,7 +147,7 @@ def _play(seed: int, dice: random.Random, home: Path) -> Outcome:
         writer.finish()
     os.kill(watcher, signal.SIGTERM)
     told = json.loads(_read_all(receive))
-    os.waitpid(watcher, 0)
+    wrong += _died(end(watcher, signal.SIGTERM), 0)
     wrong += told["wrong"]
     wrong += _at_rest(sessions, database, runs, set(told["ended"]), destroy=dice.random() < 0.3)
     return Outcome(seed, kills, stops, len(runs), told["looks"], wrong)

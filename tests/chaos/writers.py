@@ -133,6 +133,10 @@ class Run:
             self.let_go()
         elif self.dice.random() < 0.3:
             self._lock = os.open(self.telemetry, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            fcntl.fcntl(self._lock, F_OFD_SETLK, WRITE_LOCK)
+            try:
+                fcntl.fcntl(self._lock, F_OFD_SETLK, WRITE_LOCK)
+            except BlockingIOError:  # an engine forked a moment ago has not let go of the last one yet
+                self.let_go()
+                return
             if not self.written:
                 self._stub()

@@ -59,6 +59,8 @@ def to_micros(value: object) -> int | None:
         return None
     else:
         magnitude = abs(value)
+        if not magnitude <= LATEST:  # neither is NaN
+            return None
         unit = SECOND if magnitude < 1e11 else 1_000 if magnitude < 1e14 else 1
         micros = value * unit if isinstance(value, int) else round(value * unit)
     return micros if micros is not None and 0 <= micros <= LATEST else None

@@ -1,0 +1,90 @@
+"""What is looked at next: news first, second looks in their time, nothing twice, nobody starved."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from reevd.agenda import FAIRNESS, Agenda
+
+
+def test_news_come_in_their_order_and_once() -> None:
+    agenda = Agenda()
+    agenda.add(["b", "a", "b"])
+    agenda.add(["a", "c"])
+    assert agenda.next_at() == 0
+    assert agenda.take(0, 10) == ["b", "a", "c"]
+    assert agenda.next_at() is None
+
+
+def test_a_second_look_comes_when_it_is_due_and_the_earliest_time_stands() -> None:
+    agenda = Agenda()
+    agenda.add_later("a", 50)
+    agenda.add_later("a", 20)
+    agenda.add_later("a", 90)
+    assert agenda.next_at() == 20
+    assert agenda.take(19, 10) == []
+    assert agenda.take(20, 10) == ["a"]
+    assert agenda.next_at() is None
+
+
+def test_a_look_at_news_takes_the_place_of_the_second_one() -> None:
+    agenda = Agenda()
+    agenda.add_later("a", 10)
+    agenda.add(["a"])
+    assert agenda.take(0, 10) == ["a"]
+    assert len(agenda) == 0
+    assert agenda.take(10, 10) == []
+
+
+def test_a_storm_of_news_does_not_starve_second_looks() -> None:
+    agenda, most = Agenda(), 4 * FAIRNESS
+    for number in range(100):
+        agenda.add_later(f"old-{number}", 0)
+    rounds = 0
+    while any(name.startswith("old") for name in agenda._at):
+        agenda.add([f"new-{rounds}-{number}" for number in range(2 * most)])
+        assert len(agenda.take(1, most)) == most
+        rounds += 1
+        assert rounds <= 100 // (most // FAIRNESS) + 1
+
+
+class Machine(RuleBasedStateMachine):
+    """Nothing that was added is ever forgotten or taken before its time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.agenda, self.now = Agenda(), 0
+        self.due: dict[str, int] = {}
+
+    @rule(names=st.lists(st.sampled_from("abcdef"), max_size=4))
+    def news(self, names: list[str]) -> None:
+        self.agenda.add(names)
+        self.due.update(dict.fromkeys(names, 0))
+
+    @rule(name=st.sampled_from("abcdef"), wait=st.integers(0, 20))
+    def later(self, name: str, wait: int) -> None:
+        self.agenda.add_later(name, self.now + wait)
+        self.due[name] = min(self.due.get(name, self.now + wait), self.now + wait)
+
+    @rule(passed=st.integers(0, 10))
+    def time_goes_on(self, passed: int) -> None:
+        self.now += passed
+
+    @rule(most=st.integers(16, 40))
+    def taken(self, most: int) -> None:
+        expected = {name for name, at in self.due.items() if at <= self.now}
+        taken = self.agenda.take(self.now, most)
+        assert len(taken) == len(set(taken))
+        assert set(taken) <= expected
+        for name in taken:
+            del self.due[name]
+
+    @invariant()
+    def the_next_time_is_known(self) -> None:
+        assert self.agenda.next_at() == (min(self.due.values()) if self.due else None) or 0 in self.due.values()
+
+
+Machine.TestCase.settings = settings(deadline=None, derandomize=True, database=None, max_examples=60)
+TestMachine = Machine.TestCase

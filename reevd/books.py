@@ -58,14 +58,16 @@ class Books:
     def tune(self, limits: Limits) -> None:
         self.limits = self.reconciler.limits = limits
 
-    def check(self) -> None:
-        """Raises apsw.CorruptError where the database was found damaged, or is no longer where it was."""
+    def check(self) -> bool:
+        """Whether the clock was set since. Raises apsw.CorruptError for a damaged database, or one that was moved."""
         if self._inspection.damage:
             raise apsw.CorruptError(self._inspection.damage)
         if self.store.moved:
             raise apsw.CorruptError("it was renamed or removed: what is written to it, nobody sees")
-        if self._clock.step():
+        jumped = self._clock.step() != 0
+        if jumped:
             restore.align(self.store, self._clock)
+        return jumped
 
     def tidy(self, *, idle: bool) -> None:
         """Moves the log into the database, and at rest gives its space and the burst's memory back."""

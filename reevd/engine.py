@@ -57,8 +57,7 @@ class Engine:
         self.clock = clock or Clock()
         self.changed: Callable[[list[str]], None] = lambda _ids: None
         self.replaced: Callable[[], None] = lambda: None
-        self.ready = False
-        self.written = 0
+        self.ready, self.written = False, 0
         self._bounds, self._pace = bounds, pace
         self._agenda = Agenda()
         self._survey = Survey()
@@ -154,22 +153,18 @@ class Engine:
     def _pause(self, now: int) -> float:
         if self._reasons.get("database"):
             return max(0, self._retry_at - now) / SECOND
-        if self._survey.under_way:
-            return 0.0
-        due = self._agenda.next_at()
-        wanted = self._next_tick if due is None else min(self._next_tick, due)
-        return max(0, wanted - now) / SECOND
+        due = 0 if self._survey.under_way else self._agenda.next_at()
+        return max(0, min(self._next_tick, self._next_tick if due is None else due) - now) / SECOND
 
     def _take_news(self, now: int) -> None:
         news = self._lookout.take()
-        if self._lookout.blind:
-            self._reopen()  # what the old folder told no longer counts; the new one is scanned
-            return
+        if news.replaced:
+            self._reader = Reader(self._lookout.folder, self._bounds)
+            self._survey.restart()
         self._survey.wanted |= news.lost
         self._agenda.add(news.ids)
         if news.odd:
-            there = [raw for raw in news.odd if self._lookout.folder.has(raw)]
-            self._books.reconciler.store([Change("", problems=tuple(map(odd_name, there)))], now)
+            self._books.reconciler.store([Change("", problems=tuple(map(odd_name, news.odd)))], now)
 
     def _look(self, now: int) -> None:
         batch = self._agenda.take(now, BATCH)
@@ -195,26 +190,32 @@ class Engine:
             self._survey.put_off(now + RETRY)
             self._reasons["scan"] = f"the sessions folder cannot be scanned: {error}"
             return
-        if scan is None:
-            return
-        self._agenda.add(scan.found)
-        scan.found.clear()
-        if scan.ended:
+        if scan is not None:
+            self._agenda.add(scan.found)
+            scan.found.clear()
+        if scan is not None and scan.ended:
             gone = tuple(path for path in self._books.reconciler.problems - scan.odd.keys() if not ids((path,)))
             self._books.reconciler.store([Change("", problems=tuple(scan.odd.values()), solved=gone)], now)
             self._survey.end(self.clock.now())
             self._reasons.pop("scan", None)
 
     def _tick(self, now: int) -> None:
-        if not self._lookout.sound:
-            self._reopen()
-        self._books.check()
+        self._lookout.check()
+        if self._books.check():
+            self._forget_times()
         self._survey.tick(now, int((self._pace.rescan if self._lookout.watching else self._pace.poll) * SECOND))
         if self.ready:
             self._agenda.add((*self.store.locked(), *self.store.due(rfc3339(now))))
         if now > self._refused_at + 2 * RETRY:  # what was refused is tried again, but not in every batch
             self._reasons.pop("files", None)
         self._books.tidy(idle=self.idle)
+
+    def _forget_times(self) -> None:
+        """The clock was set: what was put off until a time on the old one is due now."""
+        self._next_tick = self._retry_at = self._refused_at = 0
+        self._agenda.hurry()
+        self._survey = Survey(self._survey.done + self._survey.under_way)
+        self._reader = Reader(self._lookout.folder, self._bounds)
 
     # -- trouble ---------------------------------------------------------------------------------------------
 
@@ -247,13 +248,3 @@ class Engine:
         self._survey.restart()
         self.ready = False
         self.replaced()
-
-    def _reopen(self) -> None:
-        try:
-            self._lookout.reopen()
-        except OSError as error:
-            self._reasons["folder"] = f"the sessions folder cannot be opened: {error}"
-            return
-        self._reasons.pop("folder", None)
-        self._reader = Reader(self._lookout.folder, self._bounds)
-        self._survey.restart()

@@ -17,15 +17,19 @@ log = structlog.get_logger("reevd.lookout")
 
 
 class News(NamedTuple):
-    """ids: executions whose files may have changed. odd: names without a valid id. lost: look at everything."""
+    """ids: executions whose files may have changed. odd: names without a valid id. lost: look at everything.
+
+    replaced: it is another folder than before, and nothing that was known of the old one counts
+    """
 
     ids: set[str]
     odd: list[bytes]
-    lost: bool
+    lost: bool = False
+    replaced: bool = False
 
 
 PREFIXES = (b"session_", b"enhanced_otel_", b"otel_")
-NO_NEWS = News(set(), [], lost=False)
+NO_NEWS = News(set(), [])
 
 
 class Lookout:
@@ -41,6 +45,7 @@ class Lookout:
     def _open(self) -> None:
         os.makedirs(self.path, exist_ok=True)
         self.folder = Folder(self.path)
+        self._in_place = True
         self._watch: Watch | None = None
         self.reason: str | None = None
         try:
@@ -58,11 +63,15 @@ class Lookout:
         """Whether events tell of every change."""
         return self.reason is None
 
+    def check(self) -> None:
+        """Looks whether the path still leads to the folder that is open: some ways to replace it cause no event."""
+        self._in_place = self.folder.in_place()
+
     def take(self) -> News:
-        """What happened since the last call."""
-        if self._watch is None:
-            return NO_NEWS
-        names, lost = self._watch.take()
+        """What happened since the last call. A folder that was replaced is opened anew."""
+        names, lost = self._watch.take() if self._watch else (set[bytes](), False)
+        if not self._in_place or (self._watch and not self._watch.alive):
+            return self._reopen()  # what the old folder told no longer counts
         if not names and not lost:
             return NO_NEWS
         news = News(set(), [], lost)
@@ -70,28 +79,22 @@ class Lookout:
             name = classify(raw) if raw.startswith(PREFIXES) else None
             if name and name.execution_id:
                 news.ids.add(name.execution_id)
-            elif name:
+            elif name and self.folder.has(raw):
                 news.odd.append(raw)
         return news
 
-    @property
-    def blind(self) -> bool:
-        """Whether the watch can see no more: the folder was moved, removed or unmounted."""
-        return self._watch is not None and not self._watch.alive
-
-    @property
-    def sound(self) -> bool:
-        """Whether the path still leads to the folder that is open: some ways to replace it cause no event."""
-        return self.folder.in_place() and not self.blind
-
-    def reopen(self) -> None:
-        """Raises OSError where the folder can be neither found nor made."""
-        log.warning("sessions folder was replaced: opening it anew", folder=self.path)
+    def _reopen(self) -> News:
         folder, watch = self.folder, self._watch
-        self._open()
+        try:
+            self._open()
+        except OSError as error:
+            self.reason = f"the sessions folder cannot be opened: {error}"
+            return NO_NEWS
+        log.warning("sessions folder was replaced: opened anew", folder=self.path)
         folder.close()
         if watch:
             watch.close()
+        return News(set(), [], lost=True, replaced=True)
 
     def close(self) -> None:
         if self._watch:

@@ -27,8 +27,8 @@ class Scanned(NamedTuple):
 class Survey:
     """done: how many full scans have ended. under_way: whether the next step goes on with one."""
 
-    def __init__(self) -> None:
-        self.done = 0
+    def __init__(self, done: int = 0) -> None:
+        self.done = done
         self.last = Scanned()
         self.wanted = True
         self._scan: Rescan | None = None
@@ -45,6 +45,7 @@ class Survey:
 
     def restart(self) -> None:
         """What the scan under way has found is void: from the beginning, as soon as can be."""
+        self.done += self.under_way  # whoever waits for the scan after this one waits for the next
         self._scan, self.wanted = None, True
 
     def put_off(self, until: int) -> None:

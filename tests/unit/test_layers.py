@@ -69,7 +69,7 @@ IO = (
     "starlette",
     "yaml",
 )
-LONGEST = 260
+LONGEST = 250
 
 
 def modules(package: str) -> list[Path]:

@@ -1,0 +1,106 @@
+"""Somebody sets the clock, a host sleeps or starts anew: no run ends for it, and none lives for ever."""
+
+from __future__ import annotations
+
+import pytest
+
+from reevd.clock import Clock
+from reevd.derive import Limits
+from reevd.engine import Engine
+from reevd.times import SECOND, from_rfc3339
+from tests.harness import leave, session
+from tests.integration.conftest import Bench
+
+DAY = 86_400
+STUB = {"end_time": None, "final_result": None}
+
+
+class SetClock(Clock):
+    """A clock that somebody can set by `ahead` seconds, on a host whose boot has a name."""
+
+    ahead = 0
+    boot_id = "first"
+
+    def _wall_base(self) -> int:  # type: ignore[override]
+        return Clock._wall_base() + self.ahead * 1_000_000_000
+
+    def boot(self) -> str:  # type: ignore[override]
+        return self.boot_id
+
+    def stamp(self) -> int:
+        return super().stamp() + self.ahead * 1_000_000_000
+
+
+def start(bench: Bench, clock: Clock) -> Engine:
+    engine = Engine(
+        str(bench.sessions), str(bench.database), limits=bench.limits, bounds=bench.bounds, pace=bench.pace, clock=clock
+    )
+    bench.engine = engine
+    bench.until(lambda: engine.ready, "ready")
+    return engine
+
+
+def seconds_left(bench: Bench, clock: Clock) -> float:
+    row = bench.row("run")
+    assert row is not None
+    assert row.status == "Running"
+    return ((from_rfc3339(row.deadline_at or "") or 0) - clock.now()) / SECOND
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> type[SetClock]:
+    monkeypatch.setattr(SetClock, "ahead", 0)
+    monkeypatch.setattr(SetClock, "boot_id", "first")
+    return SetClock
+
+
+@pytest.mark.parametrize("jump", [DAY, -DAY, 10, -10])
+def test_a_clock_that_is_set_moves_no_deadline(bench: Bench, clock: type[SetClock], jump: int) -> None:
+    made = clock()
+    engine = start(bench, made)
+    leave(bench.sessions, "run", session("run", **STUB))
+    bench.until(lambda: bench.status("run") == "Running", "it runs")
+    clock.ahead = jump
+    before = made.base
+    bench.until(lambda: made.base != before and engine.idle, "the jump is noticed")
+    assert 295 < seconds_left(bench, made) <= 300
+    leave(bench.sessions, "later", session("later"))
+    bench.until(lambda: bench.status("later") == "Completed", "files are read as ever")
+
+
+@pytest.mark.parametrize("jump", [DAY, -DAY])
+def test_a_clock_that_is_set_while_the_daemon_is_down_moves_none_either(
+    bench: Bench, clock: type[SetClock], jump: int
+) -> None:
+    start(bench, clock())
+    leave(bench.sessions, "run", session("run", **STUB))
+    bench.until(lambda: bench.status("run") == "Running", "it runs")
+    bench.close()
+    clock.ahead = jump
+    made = clock()
+    start(bench, made)
+    assert 290 < seconds_left(bench, made) <= 300
+
+
+def test_the_time_that_a_host_was_off_counts(bench: Bench, clock: type[SetClock]) -> None:
+    start(bench, clock())
+    leave(bench.sessions, "run", session("run", **STUB))
+    bench.until(lambda: bench.status("run") == "Running", "it runs")
+    bench.close()
+    clock.ahead, clock.boot_id = DAY, "second"
+    start(bench, clock())
+    bench.until(lambda: bench.status("run") == "Timeout", "a day without news is too long")
+
+
+def test_a_runs_deadline_comes_though_the_clock_is_set_back_again_and_again(
+    bench: Bench, clock: type[SetClock]
+) -> None:
+    bench.limits = Limits(silence=2, total=60)
+    made = clock()
+    start(bench, made)
+    leave(bench.sessions, "run", session("run", **STUB))
+    bench.until(lambda: bench.status("run") == "Running", "it runs")
+    for _ in range(2):
+        before, clock.ahead = made.base, clock.ahead - 3_600
+        bench.until(lambda base=before: made.base != base, "the jump is noticed")  # type: ignore[misc]
+    bench.until(lambda: bench.status("run") == "Timeout", "it is given up")

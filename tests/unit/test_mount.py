@@ -1,0 +1,29 @@
+"""Which folders other hosts may write to unseen."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from reevd.mount import remote
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer"),
+    [("ext4", None), ("tmpfs", None), ("fuse", None), ("nfs4", "nfs4"), ("9p", "9p"), ("fuse.sshfs", "fuse.sshfs")],
+)
+def test_what_kind_of_file_system_hides_writes(tmp_path: Path, kind: str, answer: str | None) -> None:
+    device = os.stat(tmp_path).st_dev
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(
+        "21 1 99:99 / /other rw shared:1 - nfs4 host:/other rw\n"
+        f"22 1 {os.major(device)}:{os.minor(device)} / {tmp_path} rw,noatime shared:2 master:1 - {kind} source rw\n"
+    )
+    folder = os.open(tmp_path, os.O_RDONLY)
+    try:
+        assert remote(folder, str(mounts)) == answer
+        assert remote(folder, str(tmp_path / "none")) is None
+    finally:
+        os.close(folder)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import ctypes
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -60,13 +59,6 @@ class Query:
     def _rows(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         found: list[tuple[Any, ...]] = self._db.execute(query, values).fetchall()
         return found
-
-    @property
-    def moved(self) -> bool:
-        """Whether the path leads to another database by now."""
-        answer = ctypes.c_int(0)
-        self._db.file_control("main", apsw.SQLITE_FCNTL_HAS_MOVED, ctypes.addressof(answer))
-        return bool(answer.value)
 
     # -- executions ------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from reevd.derive import Lock
 from reevd.fingerprint import Fingerprint
-from reevd.model import Problem
+from reevd.model import Decision, Execution, Problem
 from reevd.otel_file import Telemetry
 from reevd.session_file import Session
 
@@ -17,6 +17,14 @@ class FileRow(NamedTuple):
     name: str
     fingerprint: Fingerprint
     mark: int | None
+
+
+class Known(NamedTuple):
+    """What stands of some executions: rows and decisions by id, files by name."""
+
+    executions: dict[str, Execution]
+    decisions: dict[str, list[Decision]]
+    files: dict[str, FileRow]
 
 
 class Part(NamedTuple):

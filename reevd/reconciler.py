@@ -15,7 +15,8 @@ from reevd.files import TransientError
 from reevd.journal import Journal
 from reevd.model import Problem, Status
 from reevd.reader import Reader
-from reevd.store import Known, Store
+from reevd.reading import Known
+from reevd.store import Store
 from reevd.times import rfc3339
 from reevd.weigh import weigh
 

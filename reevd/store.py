@@ -11,7 +11,7 @@ import ctypes
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import apsw
 import orjson
@@ -21,20 +21,12 @@ from reevd.change import Calls, Change
 from reevd.fingerprint import Fingerprint
 from reevd.model import Decision, Execution
 from reevd.names import files_of
-from reevd.reading import FileRow
+from reevd.reading import FileRow, Known
 from reevd.schema import migrate
 from reevd.times import from_rfc3339, rfc3339
 
 BUSY_MS = 10_000
 PAGE_CACHE_KIB = 8_192
-
-
-class Known(NamedTuple):
-    """What stands of some executions: rows and decisions by id, files by name."""
-
-    executions: dict[str, Execution]
-    decisions: dict[str, list[Decision]]
-    files: dict[str, FileRow]
 
 
 def connect(path: str, vfs: str | None = None) -> apsw.Connection:
@@ -76,8 +68,7 @@ class Store:
 
     def __init__(self, path: str, vfs: str | None = None) -> None:
         self.path = path
-        self.db = connect(path, vfs)
-        self.wal_frames = 0
+        self.db, self.wal_frames = connect(path, vfs), 0
         self.db.set_wal_hook(self._committed)
         try:
             migrate(self.db, path)
@@ -94,6 +85,9 @@ class Store:
         """All rows at once: a cursor left unfinished would keep the log from being checkpointed."""
         found: list[tuple[Any, ...]] = self.db.execute(query, values).fetchall()
         return found
+
+    def _first(self, query: str, values: tuple[object, ...] = ()) -> list[str]:
+        return [row[0] for row in self.rows(query, values)]
 
     def known(self, execution_ids: Sequence[str]) -> Known:
         """What stands of these executions, in three queries however many they are; in one where one is new."""
@@ -122,7 +116,7 @@ class Store:
 
     def unsettled(self) -> list[str]:
         """Names of files that must be read again, however they look."""
-        return [name for (name,) in self.rows("SELECT name FROM files WHERE mark IS NULL")]
+        return self._first("SELECT name FROM files WHERE mark IS NULL")
 
     def names_of(self, marks: set[int]) -> list[str]:
         rows = self.db.execute("SELECT name, mark FROM files WHERE mark IS NOT NULL")
@@ -130,23 +124,21 @@ class Store:
 
     def due(self, now: str) -> list[str]:
         """Executions whose deadline has come."""
-        return [i for (i,) in self.rows("SELECT execution_id FROM execution_states WHERE deadline_at <= ?", (now,))]
+        return self._first("SELECT execution_id FROM execution_states WHERE deadline_at <= ?", (now,))
 
     def undecided(self) -> list[str]:
         """Executions that a decision was made about and that have no row yet, or have not ended for all that."""
-        query = (
+        return self._first(
             "SELECT DISTINCT d.execution_id FROM decisions d LEFT JOIN execution_states e USING (execution_id)"
             " WHERE e.execution_id IS NULL OR e.deadline_at IS NOT NULL"
         )
-        return [execution_id for (execution_id,) in self.rows(query)]
 
     def locked(self) -> list[str]:
         """Running executions whose runner promised to hold a lock."""
-        query = "SELECT execution_id FROM execution_states WHERE deadline_at IS NOT NULL AND locked"
-        return [execution_id for (execution_id,) in self.rows(query)]
+        return self._first("SELECT execution_id FROM execution_states WHERE deadline_at IS NOT NULL AND locked")
 
     def problem_paths(self) -> list[str]:
-        return [path for (path,) in self.rows("SELECT path FROM problems")]
+        return self._first("SELECT path FROM problems")
 
     def meta(self, key: str) -> int | str | None:
         rows = self.rows("SELECT value FROM meta WHERE key = ?", (key,))

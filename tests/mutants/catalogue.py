@@ -120,8 +120,8 @@ MUTANTS = (
     Mutant(
         "folder's path trusted",
         "reevd/lookout.py",
-        "        return self.folder.in_place() and not self.blind\n",
-        "        return not self.blind\n",
+        "        self._in_place = self.folder.in_place()\n",
+        "        self._in_place = True\n",
         (DEFENCES + "a_folder_that_was_replaced_with_its_parent_is_followed",),
     ),
     # -- judging ----------------------------------------------------------------------------------------------

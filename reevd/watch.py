@@ -69,6 +69,8 @@ class Watch:
             except BlockingIOError:
                 break
             masks |= _collect(data, names)
+            if len(data) < BUFFER // 2:
+                break  # that was all; what came meanwhile makes the descriptor ready again
         if masks & ENDED:
             self.alive = False
         return names, bool(masks & InotifyConstants.IN_Q_OVERFLOW)

@@ -101,6 +101,42 @@ engine.close()
 """
 
 
+MOUNTED_OVER = """
+import subprocess, sys, time
+from pathlib import Path
+from reevd.bounds import Pace
+from reevd.engine import Engine
+home = Path(sys.argv[1])
+sessions = home / "sessions"
+engine = Engine(str(sessions), str(home / "db"), pace=Pace(rescan=3600))
+
+def until_completed(name):
+    deadline = time.monotonic() + 10
+    while True:
+        engine.poll.poll(min(engine.step(), 0.1))
+        row = engine.store.known([name]).executions.get(name)
+        if row and row.status == "Completed":
+            return
+        assert time.monotonic() < deadline, (name, row, engine.health())
+
+for name, command in (("before", "true"), ("over", "mount -t tmpfs none"), ("after", "umount -l")):
+    subprocess.run([*command.split(), str(sessions)], check=True)
+    (sessions / f"session_{name}.json").write_text(sys.argv[2])
+    until_completed(name)
+engine.close()
+print("seen")
+"""
+
+
+def test_a_folder_that_is_mounted_over_and_unmounted_is_followed(bench: Bench) -> None:
+    command = ["unshare", "-Urm"]
+    if subprocess.run([*command, "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True).returncode != 0:
+        pytest.skip("this machine lets nobody mount in a namespace")
+    arguments = [sys.executable, "-c", MOUNTED_OVER, str(bench.home), json.dumps(session("before"))]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=60, cwd=ROOT)
+    assert done.stdout.split()[-1:] == ["seen"], done.stderr
+
+
 def test_without_inotify_it_polls_and_says_so(bench: Bench) -> None:
     zero = "echo 0 > /proc/sys/user/max_inotify_instances"
     command = ["unshare", "-Ur", "sh", "-c", f'{zero} && exec "$@"', "sh"]

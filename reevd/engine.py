@@ -85,8 +85,6 @@ class Engine:
         """The database; another one after it was made anew."""
         return self._books.store
 
-    # -- asked from outside ----------------------------------------------------------------------------------
-
     def rescan(self) -> int:
         """Wants a full scan as soon as can be. Returns what `scans` will have reached once it is done."""
         return self._survey.promise()
@@ -129,8 +127,9 @@ class Engine:
         """One round. Returns the seconds until the next is due; an event may call for it sooner."""
         now = self.clock.now()
         try:
+            odd = self._take_news()
             if "database" not in self._reasons or (now >= self._retry_at and self._recovered()):
-                self._work(now)
+                self._work(odd, now)
         except StoringError as error:
             self._fail(error, now)
         except (apsw.CorruptError, apsw.NotADBError) as error:
@@ -139,8 +138,9 @@ class Engine:
             self._fail(StoringError(str(error) or type(error).__name__), now)
         return self._pause(self.clock.now())
 
-    def _work(self, now: int) -> None:
-        self._take_news(now)
+    def _work(self, odd: list[bytes], now: int) -> None:
+        if odd:
+            self._books.reconciler.store([Change("", problems=tuple(map(odd_name, odd)))], now)
         self._look(now)
         self._go_on_scanning(now)
         if not self.ready and self.scans and self.idle:
@@ -156,15 +156,15 @@ class Engine:
         due = 0 if self._survey.under_way else self._agenda.next_at()
         return max(0, min(self._next_tick, self._next_tick if due is None else due) - now) / SECOND
 
-    def _take_news(self, now: int) -> None:
+    def _take_news(self) -> list[bytes]:
+        """Notes what is to be looked at. Returns names without a valid id. Also while the disk fails: news wake us."""
         news = self._lookout.take()
         if news.replaced:
             self._reader = Reader(self._lookout.folder, self._bounds)
             self._survey.restart()
         self._survey.wanted |= news.lost
         self._agenda.add(news.ids)
-        if news.odd:
-            self._books.reconciler.store([Change("", problems=tuple(map(odd_name, news.odd)))], now)
+        return news.odd
 
     def _look(self, now: int) -> None:
         batch = self._agenda.take(now, BATCH)
@@ -179,8 +179,8 @@ class Engine:
             self._agenda.add_later(execution_id, now + wait // 1000)
         if outcome.refused:
             self._reasons["files"], self._refused_at = outcome.refused, now
-        self.written += len(outcome.written)
         if outcome.written:
+            self.written += len(outcome.written)
             self.changed(outcome.written)
 
     def _go_on_scanning(self, now: int) -> None:
@@ -189,11 +189,11 @@ class Engine:
         except OSError as error:
             self._survey.put_off(now + RETRY)
             self._reasons["scan"] = f"the sessions folder cannot be scanned: {error}"
+            scan = None
+        if scan is None:
             return
-        if scan is not None:
-            self._agenda.add(scan.found)
-            scan.found.clear()
-        if scan is not None and scan.ended:
+        self._agenda.add(scan.take())
+        if scan.ended:
             gone = tuple(path for path in self._books.reconciler.problems - scan.odd.keys() if not ids((path,)))
             self._books.reconciler.store([Change("", problems=tuple(scan.odd.values()), solved=gone)], now)
             self._survey.end(self.clock.now())

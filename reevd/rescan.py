@@ -18,13 +18,13 @@ SLICE = 2_000
 
 
 class Rescan:
-    """`step` until `ended`. What it found stands in `found`, to be taken after each step, and in `odd`."""
+    """`step` until `ended`. What it found is to be taken after each step; `odd` holds names without a valid id."""
 
     def __init__(self, folder: Folder, store: Store, started_at: int) -> None:
         self.started_at = started_at
         self.scanned = 0
         self.ended = False
-        self.found: list[str] = []
+        self._found: list[str] = []
         self.odd: dict[str, Problem] = {}
         self._store = store
         self._unseen = store.marks()
@@ -43,20 +43,25 @@ class Rescan:
             self._finish()
             self.ended = True
 
+    def take(self) -> list[str]:
+        """The executions found since the last call."""
+        found, self._found = self._found, []
+        return found
+
     def _note(self, raw: bytes) -> None:
         name = classify(raw)
         if name is None:
             return
         if name.execution_id is not None:
-            self.found.append(name.execution_id)
+            self._found.append(name.execution_id)
         else:
             self.odd[name.file] = odd_name(raw)
 
     def _finish(self) -> None:
         """Clean files that were not seen are gone or changed; so may be those that were never clean."""
         missing = self._store.names_of(self._unseen) if self._unseen else []
-        self.found.extend(ids((*missing, *self._store.unsettled(), *self._store.problem_paths())))
-        self.found.extend(self._store.undecided())
+        self._found.extend(ids((*missing, *self._store.unsettled(), *self._store.problem_paths())))
+        self._found.extend(self._store.undecided())
         self._unseen = set()
 
 

@@ -190,6 +190,26 @@ def test_a_full_disk_shows_the_last_commit_and_heals(tmp_path: Path) -> None:
     assert re.search("storing fails .*(full|No space left)", told["reasons"][0]), told
 
 
+def test_news_that_cannot_be_stored_do_not_keep_the_engine_busy(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = bench.start()
+
+    def full(*_: object) -> None:
+        raise apsw.FullError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.Store, "reconcile", full)
+        patch.setattr(store.Store, "set_meta", full)
+        leave(bench.sessions, "x", session("x"))
+        bench.until(lambda: engine.health().stale, "health says so")
+        leave(bench.sessions, "y", session("y"))
+        ends, rounds = time.monotonic() + 0.6, 0
+        while time.monotonic() < ends:
+            engine.poll.poll(min(engine.step(), 0.1))
+            rounds += 1
+        assert rounds < 30
+    bench.until(lambda: statuses(bench).keys() == {"x", "y"} and not engine.health().stale, "it healed")
+
+
 def test_a_count_of_calls_never_differs_from_the_calls(bench: Bench) -> None:
     """In no state that is ever committed, while telemetry grows, shrinks and goes: a reader looks after each commit."""
     engine = bench.start()

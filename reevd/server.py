@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from reevd import __version__
 from reevd.answers import FAILURES, JSON, array, problem, unknown
@@ -22,6 +23,7 @@ from reevd.query import Query
 from reevd.questions import filter_, paging
 from reevd.times import SECOND, rfc3339
 
+ONE = "/api/v1/executions/"
 SYNC_SECONDS = 600.0
 HEALTH_SECONDS = 2.0
 
@@ -36,7 +38,26 @@ class API:
         self._query: Query | None = None
         self.link: ServerEnd | None = None
 
-    def app(self) -> Starlette:
+    def app(self) -> ASGIApp:
+        """The whole API. The question asked most, for one execution, does not take the way through the router."""
+        app = self._routes()
+
+        async def front(scope: Scope, receive: Receive, send: Send) -> None:
+            path = scope["path"]
+            execution_id = path[len(ONE) :] if path.startswith(ONE) and scope["method"] == "GET" else "/"
+            if "/" in execution_id:
+                await app(scope, receive, send)
+                return
+            try:
+                answer = self._one(execution_id)
+            except apsw.Error:
+                await app(scope, receive, send)  # which asks again, and knows the shape of every error
+            else:
+                await answer(scope, receive, send)
+
+        return front
+
+    def _routes(self) -> Starlette:
         base = "/api/v1"
         routes = [
             Route(f"{base}/executions/{{id}}", self.execution),
@@ -70,8 +91,11 @@ class API:
     # -- executions ------------------------------------------------------------------------------------------
 
     async def execution(self, request: Request) -> Response:
-        found = self.query.execution(request.path_params["id"])
-        return JSON(found) if found else unknown("execution", request.path_params["id"])
+        return self._one(request.path_params["id"])
+
+    def _one(self, execution_id: str) -> JSON:
+        found = self.query.execution(execution_id)
+        return JSON(found) if found else unknown("execution", execution_id)
 
     async def status(self, request: Request) -> Response:
         found = self.query.execution(request.path_params["id"])

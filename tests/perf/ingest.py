@@ -12,7 +12,7 @@ import orjson
 
 from tests.perf import floors
 from tests.perf.result import Result
-from tests.perf.stage import Client, document, fill, home, in_process, peer, percentile, reevd, until
+from tests.perf.stage import Client, document, fill, home, in_process, peer, percentile, reevd, sessions, until
 
 COMPLETED = b'"status":"Completed"'
 
@@ -68,15 +68,15 @@ def _count(db: apsw.Connection) -> int:
 
 def burst(files: int) -> list[Result]:
     """Files per second while another process writes them as fast as it can, from its start to the last one visible."""
-    with home() as path, reevd(path) as running:
-        client, writer = Client(running.socket), in_process(fill, running.sessions, files)
+    with home() as path, sessions() as folder, reevd(path, sessions_dir=folder) as running:
+        client, writer = Client(running.socket), in_process(fill, folder, files)
         began = time.perf_counter()
         until(lambda: client.json("/api/v1/health")["executions"]["Completed"] >= files, "the burst", every=0.02)
         ours = files / (time.perf_counter() - began)
         writer.wait()
-    with home() as path, peer("raw", _made(path / "in"), path / "floor.db"):
+    with home() as path, sessions() as folder, peer("raw", folder, path / "floor.db"):
         db = apsw.Connection(str(path / "floor.db"), flags=apsw.SQLITE_OPEN_READONLY)
-        writer = in_process(fill, path / "in", files)
+        writer = in_process(fill, folder, files)
         began = time.perf_counter()
         until(lambda: _count(db) >= files, "the floor's burst", every=0.02)
         floor = files / (time.perf_counter() - began)
@@ -93,10 +93,10 @@ def burst(files: int) -> list[Result]:
 
 def _naive(files: int) -> tuple[float, float]:
     """Files per second that it stored, and the share that it lost."""
-    with home() as path, peer("naive", _made(path / "in"), path / "naive.db"):
+    with home() as path, sessions() as folder, peer("naive", folder, path / "naive.db"):
         db = apsw.Connection(str(path / "naive.db"), flags=apsw.SQLITE_OPEN_READONLY)
         db.set_busy_timeout(5_000)
-        fill_process = in_process(fill, path / "in", files)
+        fill_process = in_process(fill, folder, files)
         began = time.perf_counter()
         count, last = 0, began
         while fill_process.poll() is None or time.perf_counter() - last < 2:

@@ -36,6 +36,17 @@ def home() -> Iterator[Path]:
 
 
 @contextmanager
+def sessions() -> Iterator[Path]:
+    """A folder in memory where there is one, so that the writer is faster than whoever reads. Databases are on disk."""
+    memory = Path("/dev/shm")
+    made = Path(tempfile.mkdtemp(prefix="reevd-bench-", dir=memory if memory.is_dir() else None))
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+@contextmanager
 def reevd(path: Path, **settings: object) -> Iterator[Daemon]:
     running = Daemon(path, **settings)
     try:

@@ -106,7 +106,8 @@ class Telemetry:
         self._event(event)
 
     def _event(self, event: dict[str, Any]) -> None:
-        at = to_micros(event.get("timestamp"))
+        stamp = event.get("timestamp")
+        at = to_micros(stamp)
         if at is not None:
             if self.first_at is None or self.last_at is None:
                 self.first_at = self.last_at = at
@@ -120,7 +121,7 @@ class Telemetry:
             self.named_ids.add(named)
         kind = event.get("event_type")
         if kind == "ToolInput":
-            self._input(event, at)
+            self._input(event, _text(at, stamp))
         elif kind == "ToolOutput":
             self._output(event, at)
         elif kind == "StepComplete":
@@ -130,19 +131,20 @@ class Telemetry:
         elif kind is None and type(event.get("tool_name")) is str:
             self._older(event, at)
 
-    def _input(self, event: dict[str, Any], at: int | None) -> None:
+    def _input(self, event: dict[str, Any], began: str | None) -> None:
         asked = _object(event, "tool_input")
         name, params = asked.get("tool_name"), asked.get("tool_args")
         told = None if params is None else dumps(params)
-        self._began(name if type(name) is str and name else "unknown", at, told)
+        self._began(name if type(name) is str and name else "unknown", began, told)
 
     def _output(self, event: dict[str, Any], at: int | None) -> None:
         answer = _object(event, "tool_output")
         if not self._open:
-            self._began("unknown", at, None)
+            self._began("unknown", _text(at), None)
+        timing = event.get("timing")
         self._ended(
             self._open.pop(),
-            _number(_object(event, "timing").get("step_timeuse_ms")),
+            _number(timing.get("step_timeuse_ms")) if type(timing) is dict else None,
             _json(answer.get("results")),
             "success" if answer.get("success") is True else "error",
             answer.get("error_message"),
@@ -154,15 +156,15 @@ class Telemetry:
         done = bool(took) or result not in (None, {}, "") or bool(error)
         waiting = [i for i in self._open if self.calls[i].tool_name == event["tool_name"]]
         if not (done and waiting):
-            self._began(event["tool_name"], at, _json(event.get("input_params")))
+            self._began(event["tool_name"], _text(at), _json(event.get("input_params")))
             waiting = [self._open[-1]]
         if done:
             self._open.remove(waiting[-1])
             self._ended(waiting[-1], _number(took), _json(result), call_status(event.get("status")), error)
 
-    def _began(self, name: str, at: int | None, params: str | None) -> None:
+    def _began(self, name: str, began: str | None, params: str | None) -> None:
         index = len(self.calls)
-        self.calls.append(ToolCall(name, None if at is None else rfc3339(at), None, params, None, "open", None))
+        self.calls.append(ToolCall(name, began, None, params, None, "open", None))
         self._open.append(index)
         if self._changed is None:
             self._changed = index
@@ -173,6 +175,15 @@ class Telemetry:
         self.calls[index] = ToolCall(name, began, took, params, result, status, told)
         if self._changed is None or index < self._changed:
             self._changed = index
+
+
+def _text(at: int | None, stamp: object = None) -> str | None:
+    """The time in our form; the writer's own text where it is that already."""
+    if at is None:
+        return None
+    if type(stamp) is str and len(stamp) == 27 and stamp[7] + stamp[10] + stamp[19] + stamp[26] == "-T.Z":
+        return stamp
+    return rfc3339(at)
 
 
 def _object(event: dict[str, Any], field: str) -> dict[str, Any]:

@@ -39,11 +39,24 @@ def open_database(path: Path) -> apsw.Connection:
     return db
 
 
-def row(raw: bytes) -> tuple[object, ...]:
-    """One session file as a row."""
+Rows = tuple[tuple[object, ...], list[tuple[object, ...]]]
+
+
+def rows(raw: bytes) -> Rows:
+    """One session file as a row, and the rows of its tool calls."""
     document = orjson.loads(raw)
     final = document["final_result"]
-    return (
+    calls: list[tuple[object, ...]] = [
+        (
+            document["session_id"],
+            n,
+            c["tool_name"],
+            orjson.dumps(c["params"]).decode(),
+            orjson.dumps(c["result"]).decode(),
+        )
+        for n, c in enumerate(final["tools"])
+    ]
+    execution = (
         document["session_id"],
         document["benchmark_id"],
         document["agent_type"],
@@ -55,6 +68,7 @@ def row(raw: bytes) -> tuple[object, ...]:
         orjson.dumps(final).decode(),
         None,
     )
+    return execution, calls
 
 
 def read(folder: int, name: bytes) -> bytes:
@@ -105,10 +119,13 @@ def ingest(folder: Path, database: Path, ready: int) -> None:
             ]
             seen.update(missed)
             names += missed
-        store(db, [row(read(descriptor, name)) for name in names])
+        store(db, [rows(read(descriptor, name)) for name in names])
 
 
-def store(db: apsw.Connection, rows: list[tuple[object, ...]]) -> None:
+def store(db: apsw.Connection, found: list[Rows]) -> None:
+    ids = [(execution[0],) for execution, _ in found]
     with db:
-        db.executemany("DELETE FROM execution_states WHERE execution_id = ?", [(r[0],) for r in rows])
-        db.executemany(INSERT, rows)
+        db.executemany("DELETE FROM execution_states WHERE execution_id = ?", ids)
+        db.executemany("DELETE FROM tool_calls WHERE execution_id = ?", ids)
+        db.executemany(INSERT, [execution for execution, _ in found])
+        db.executemany(INSERT_CALL, [call for _, calls in found for call in calls])

@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 
 class Result(NamedTuple):
-    """ratio is reevd's figure through the floor's. `larger`: whether more is better."""
+    """ratio is reevd's figure through the floor's. `larger`: whether more is better. No target: for what it tells."""
 
     measure: str
     ours: float
     floor: float
     unit: str
-    must: float
-    aim: float
+    must: float | None
+    aim: float | None
     larger: bool = False
     note: str = ""
 
@@ -26,12 +26,14 @@ class Result(NamedTuple):
         def reached(target: float) -> bool:
             return self.ratio >= target if self.larger else self.ratio <= target
 
+        if self.must is None or self.aim is None:
+            return "told"
         return "aim" if reached(self.aim) else "reached" if reached(self.must) else "MISSED"
 
     def line(self) -> str:
         sign = ">=" if self.larger else "<="
         figures = f"{self.ours:>12,.2f} {self.floor:>12,.2f} {self.unit:<8}"
-        goal = f"{self.ratio:>8.2f}x  {sign} {self.must:g}x  aim {self.aim:g}x"
+        goal = f"{self.ratio:>8.2f}x" + (f"  {sign} {self.must:g}x  aim {self.aim:g}x" if self.must else "")
         return f"{self.measure:<44}{figures}{goal:<34}{self.verdict:<8} {self.note}"
 
 

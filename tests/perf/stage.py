@@ -17,12 +17,25 @@ from typing import Any
 
 from tests.harness import ROOT, Daemon, session, wait_until
 
-PADDING = "x" * 1_600  # what a captured session file has beside the fields that count: 2.4 KB in all
+PADDING = "x" * 1_400  # what a captured session file has beside the fields that count: 2.4 KB in all
+CALLS = [
+    {"tool_name": f"tool-{n}", "start_time": 1_760_000_001, "end_time": 1_760_000_002, "status": "success",
+     "params": {"amount": n}, "result": {"signature": "S" * 88}}
+    for n in range(2)
+]  # fmt: skip
 
 
 def document(execution_id: str) -> bytes:
-    """A finished session file of the usual size."""
-    return json.dumps(session(execution_id, metadata={"prompt": PADDING})).encode()
+    """A finished session file of the usual size, with two tool calls."""
+    final = {
+        "success": True,
+        "score": 1.0,
+        "status": "Succeeded",
+        "execution_time_ms": 3000,
+        "data": {},
+        "tools": CALLS,
+    }
+    return json.dumps(session(execution_id, metadata={"prompt": PADDING}, final_result=final)).encode()
 
 
 @contextmanager

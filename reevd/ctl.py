@@ -218,11 +218,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser(lines).parse_args(arguments)
     shell = Shell(asked)
     try:
-        return COMMANDS[asked.command](shell)
+        ended = COMMANDS[asked.command](shell)
+        sys.stdout.flush()  # here, where a closed pipe is expected
+        return ended
     except UnreachableError as error:
-        _complain(
-            f"asking reevd on {shell.client.path}: {error}", "start it with `reevd`, or name its socket with --socket"
-        )
+        doing = f"asking reevd on {shell.client.path}: {error}"
+        _complain(doing, "start it with `reevd`, or name its socket with --socket")
         return NO_DAEMON
     except RefusedError as error:
         _complain(str(error), "")

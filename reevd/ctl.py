@@ -220,10 +220,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         ended = COMMANDS[asked.command](shell)
         sys.stdout.flush()  # here, where a closed pipe is expected
-        return ended
     except UnreachableError as error:
-        doing = f"asking reevd on {shell.client.path}: {error}"
-        _complain(doing, "start it with `reevd`, or name its socket with --socket")
+        _complain(f"asking reevd on {shell.client.path}: {error}", "start `reevd`, or name its socket with --socket")
         return NO_DAEMON
     except RefusedError as error:
         _complain(str(error), "")
@@ -236,6 +234,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return DONE
     except KeyboardInterrupt:
         return 130
+    else:
+        return ended
     finally:
         shell.client.close()
 

@@ -91,7 +91,7 @@ def test_without_a_daemon_it_says_what_to_do(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 3
     assert done.stderr.startswith("Error: asking reevd on logs/state/reevd.sock")
-    assert "\nTry: start it with `reevd`" in done.stderr
+    assert "\nTry: start `reevd`" in done.stderr
 
 
 def test_the_socket_is_found_by_the_environment(running: Daemon, tmp_path: Path) -> None:

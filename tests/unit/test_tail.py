@@ -140,6 +140,18 @@ def test_a_file_that_was_cut_and_grew_past_what_was_read_is_read_anew(path: Path
     assert tail.telemetry.calls == whole(data)
 
 
+@pytest.mark.parametrize(("change", "edited"), [(in_place, 0), (in_place, 999), (renamed, 500)])
+def test_a_single_other_line_is_enough(path: Path, change: Callable[[Path, bytes], None], edited: int) -> None:
+    """At the head or at the end; anywhere where the file is another one."""
+    tail = Tail()
+    path.write_bytes(lines(0, 1_000))
+    look(tail, path)
+    data = lines(0, edited) + lines(7_000, 1) + lines(edited + 1, 999 - edited)
+    change(path, data)
+    look(tail, path)
+    assert tail.telemetry.calls == whole(data)
+
+
 def test_what_comes_while_it_is_read_is_left_for_the_next_look(path: Path) -> None:
     tail, data = Tail(), lines(0, 10)
     path.write_bytes(data)

@@ -185,12 +185,11 @@ def _start_server(settings: Settings, listen_fd: int, link_fd: int) -> subproces
         "listen_fd": listen_fd,
         "link_fd": link_fd,
         "database": settings.database,
-        "socket": settings.socket,
         "log_format": settings.log_format,
         "admin_gid": _gid(settings.admin_group),
         "started_at": Clock().now(),
     }
-    command = [sys.executable, "-m", "reevd.serve", orjson.dumps(arguments).decode()]
+    command = [sys.executable, "-m", "reevd.api.serve", orjson.dumps(arguments).decode()]
     return subprocess.Popen(command, pass_fds=(listen_fd, link_fd), stdin=subprocess.DEVNULL)
 
 

@@ -130,7 +130,9 @@ def judge(evidence: Evidence, now: int, limits: Limits = DEFAULT_LIMITS) -> Deci
         return Decision(evidence.execution_id, "lost", now, why)
     if now < deadline(evidence, limits):
         return None
-    if deadline(evidence, limits) < evidence.news_at + int(limits.silence * SECOND):
+    if _waiting(evidence):
+        why = f"it had not begun {limits.total:g} s after it was queued"
+    elif deadline(evidence, limits) < evidence.news_at + int(limits.silence * SECOND):
         why = f"it had no result {limits.total:g} s after its start"
     else:
         why = f"no news for {limits.silence:g} s"
@@ -140,8 +142,7 @@ def judge(evidence: Evidence, now: int, limits: Limits = DEFAULT_LIMITS) -> Deci
 def deadline(evidence: Evidence, limits: Limits) -> int:
     """When a run without a result is given up: so long after its last news, and after its start in all."""
     total = evidence.began_at + int(limits.total * SECOND)
-    waiting = not (evidence.session or evidence.trace or _ran(evidence.previous))
-    return total if waiting else min(evidence.news_at + int(limits.silence * SECOND), total)
+    return total if _waiting(evidence) else min(evidence.news_at + int(limits.silence * SECOND), total)
 
 
 def _state(evidence: Evidence, session: Session | None) -> _State:
@@ -179,6 +180,11 @@ def _source_state(evidence: Evidence) -> str:
         return "present"
     had = previous.session_file or previous.otel_file or previous.source_state != "present"
     return "gone" if had else "present"
+
+
+def _waiting(evidence: Evidence) -> bool:
+    """Whether it never had a file."""
+    return not (evidence.session or evidence.trace or _ran(evidence.previous))
 
 
 def _ran(previous: Execution | None) -> bool:

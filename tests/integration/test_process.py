@@ -197,6 +197,7 @@ def test_systemd_hears_what_the_loop_does(tmp_path: Path, monkeypatch: pytest.Mo
         assert "MONOTONIC_USEC=" in reloading
         systemd.told("READY=1")
         with contextlib.closing(apsw.Connection(str(running.database))) as other:
+            other.set_busy_timeout(10_000)  # the daemon may be writing just now
             other.execute("BEGIN IMMEDIATE")
             leave(running.sessions, "x", session("x"))  # storing it waits for the other writer
             wait_until(systemd.falls_silent, "the loop waits, and so nothing speaks for it")

@@ -18,8 +18,9 @@ import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from reevd import log
+from reevd.api.app import App
+from reevd.api.service import Service
 from reevd.link import ServerEnd
-from reevd.server import API
 
 GRACE_SECONDS = 5
 KEEP_ALIVE_SECONDS = 75
@@ -60,9 +61,9 @@ class Server(uvicorn.Server):
 
 
 async def serve(arguments: dict[str, Any]) -> None:
-    api = API(arguments["database"], arguments["socket"], arguments["admin_gid"], arguments["started_at"])
+    service = Service(arguments["database"], arguments["admin_gid"], arguments["started_at"])
     config = uvicorn.Config(
-        api.app(),
+        App(service),
         http=PeerProtocol,
         ws="none",
         lifespan="off",
@@ -77,10 +78,10 @@ async def serve(arguments: dict[str, Any]) -> None:
 
     def news(message: dict[str, Any]) -> None:
         if "replaced" in message:
-            api.reopen()
+            service.reopen()
 
     end = socket.socket(fileno=arguments["link_fd"])
-    api.link = ServerEnd(end, news, server.stop)
+    service.end = ServerEnd(end, news, server.stop)
     listening = socket.socket(fileno=arguments["listen_fd"])
     await server.serve(sockets=[listening])
     end.close()

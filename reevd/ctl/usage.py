@@ -1,40 +1,47 @@
-"""The arguments of `reevctl`."""
+"""The arguments of `reevctl`: what every command takes, and what several take."""
 
 from __future__ import annotations
 
 from argparse import SUPPRESS, ArgumentParser
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from reevd.ctl.shell import Shell
 
 
-def parser(commands: Mapping[str, str]) -> ArgumentParser:
-    """`commands`: name to one line about it."""
+class Command(NamedTuple):
+    """One command: its first docstring line is its help. `arguments` adds what it takes to its parser."""
+
+    run: Callable[[Shell], int]
+    arguments: Callable[[ArgumentParser], None] = lambda _parser: None
+
+    @property
+    def help(self) -> str:
+        return (self.run.__doc__ or "").splitlines()[0]
+
+
+def parser(commands: Mapping[str, Command]) -> ArgumentParser:
+    """The parser of these commands."""
     found = ArgumentParser(prog="reevctl", description="Asks reevd how the executions stand.")
     found.add_argument(
         "--socket", help="the daemon's socket (REEVD_SOCKET; ./logs/state/reevd.sock; /run/reevd/reevd.sock)"
     )
     found.add_argument("--json", action="store_true", help="print what the API answered")
     subparsers = found.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, line in commands.items():
-        sub = subparsers.add_parser(name, help=line, description=line)
+    for name, command in commands.items():
+        sub = subparsers.add_parser(name, help=command.help, description=command.help)
         # Also behind the command; only what is given there overrides what stands before it.
         sub.add_argument("--json", action="store_true", default=SUPPRESS, help="print what the API answered")
-        if name in ("show", "history", "tools"):
-            sub.add_argument("id", help="execution id")
-        elif name == "status":
-            sub.add_argument("id", nargs="?", help="execution id; without it, all of them in short")
-        elif name == "wait":
-            sub.add_argument("id", nargs="+", help="execution ids")
-            sub.add_argument("--timeout", type=float, metavar="SECONDS", help="give up after so long: exit status 124")
-        elif name == "verify":
-            sub.add_argument("--config", metavar="FILE", help="the daemon's settings (REEVD_CONFIG)")
-            sub.add_argument("--sessions-dir", metavar="DIR", help="instead of the settings' folder")
-            sub.add_argument("--database", metavar="FILE", help="instead of the settings' database")
-        elif name == "list":
-            _add_filters(sub)
+        command.arguments(sub)
     return found
 
 
-def _add_filters(sub: ArgumentParser) -> None:
+def one_id(sub: ArgumentParser) -> None:
+    sub.add_argument("id", help="execution id")
+
+
+def filters(sub: ArgumentParser) -> None:
     sub.add_argument(
         "--status", action="append", help="Queued, Running, Completed, Failed, Stopped, Timeout; may be repeated"
     )

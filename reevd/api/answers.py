@@ -10,10 +10,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from reevd.api.query import CursorError, Page
+from reevd.api.questions import BadRequestError
 from reevd.clock import Clock
 from reevd.link import LinkError
-from reevd.query import CursorError, Page
-from reevd.questions import BadRequestError
 from reevd.times import rfc3339
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
+from reevd.api.query import Filter
 from reevd.model import Status
-from reevd.query import Filter
 from reevd.times import rfc3339, to_micros
 
 LIMIT, MOST = 100, 1000

@@ -1,0 +1,51 @@
+"""Endpoints about executions: one, many, and what belongs to one."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from reevd.api.answers import JSON, array, unknown
+from reevd.api.questions import filter_, paging
+from reevd.api.service import Service
+
+
+def one(service: Service, execution_id: str) -> JSON:
+    """The answer to the question asked most."""
+    found = service.query.execution(execution_id)
+    return JSON(found) if found else unknown("execution", execution_id)
+
+
+class Executions:
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/executions/{id}", self.execution),
+            Route("/executions", self.executions),
+            Route("/executions/{id}/history", self.history),
+            Route("/executions/{id}/tool-calls", self.tool_calls),
+            Route("/agents", self.agents),
+        ]
+
+    async def execution(self, request: Request) -> Response:
+        return one(self._service, request.path_params["id"])
+
+    async def executions(self, request: Request) -> Response:
+        limit, cursor = paging(request)
+        return JSON(self._service.query.executions(filter_(request), limit, cursor)._asdict())
+
+    async def history(self, request: Request) -> Response:
+        found = self._service.query.history(request.path_params["id"])
+        return JSON(found) if found is not None else unknown("execution", request.path_params["id"])
+
+    async def tool_calls(self, request: Request) -> Response:
+        limit, cursor = paging(request)
+        if self._service.query.history(request.path_params["id"]) is None:
+            return unknown("execution", request.path_params["id"])
+        return array(request, self._service.query.tool_calls(request.path_params["id"], limit, cursor))
+
+    async def agents(self, _: Request) -> Response:
+        return JSON(self._service.query.agents())

@@ -1,0 +1,61 @@
+"""What every endpoint shares: the open database, the link to the engine, and who may change things."""
+
+from __future__ import annotations
+
+import os
+import pwd
+
+from starlette.requests import Request
+
+from reevd.api.answers import JSON, problem
+from reevd.api.query import Query
+from reevd.link import LinkError, ServerEnd
+
+
+class Service:
+    """`end` of the link is set once the server runs; until then, and when the engine is silent, health says so.
+
+    started_at: microseconds since 1970
+    """
+
+    def __init__(self, database: str, admin_gid: int | None, started_at: int) -> None:
+        self.database, self.started_at, self._admin_gid = database, started_at, admin_gid
+        self._query: Query | None = None
+        self.end: ServerEnd | None = None
+
+    @property
+    def query(self) -> Query:
+        """The open database; opened when first asked, since the engine may be making it just now."""
+        if self._query is None:
+            self._query = Query(self.database)
+        return self._query
+
+    def reopen(self) -> None:
+        """The database is another file than before."""
+        if self._query is not None:
+            self._query.close()
+            self._query = None
+
+    @property
+    def link(self) -> ServerEnd:
+        """To the engine. Raises LinkError before it is there."""
+        if self.end is None:
+            raise LinkError("the engine is not there yet")
+        return self.end
+
+    def refusal(self, request: Request, action: str) -> JSON | None:
+        """None where the peer may change things: root, the daemon's own user, members of the admin group."""
+        uid = request.scope["extensions"]["reevd.peer"]["uid"]
+        if uid in (0, os.geteuid()) or (self._admin_gid is not None and self._admin_gid in _groups(uid)):
+            return None
+        return problem(
+            403, "forbidden", f"user {uid} may not {action}: ask a member of the daemon's admin group, or its own user"
+        )
+
+
+def _groups(uid: int) -> list[int]:
+    try:
+        user = pwd.getpwuid(uid)
+    except KeyError:
+        return []
+    return os.getgrouplist(user.pw_name, user.pw_gid)

@@ -1,0 +1,1 @@
+"""The command `reevctl`. It talks to the socket and imports little, so that a command starts at once."""

@@ -1,0 +1,7 @@
+"""`python -m reevd.ctl`."""
+
+import sys
+
+from reevd.ctl.main import main
+
+sys.exit(main())

@@ -1,0 +1,118 @@
+"""Commands about executions."""
+
+from __future__ import annotations
+
+import sys
+import time
+from argparse import ArgumentParser
+
+from reevd.ctl import render
+from reevd.ctl.client import part
+from reevd.ctl.shell import DONE, TIMED_OUT, UNSUCCESSFUL, RefusedError, Shell
+from reevd.ctl.usage import Command, filters, one_id
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.5
+
+
+def status(shell: Shell) -> int:
+    """One execution, or how all of them stand."""
+    if shell.asked.id:
+        return show(shell)
+    health, newest = shell.get("/health"), shell.get("/executions", limit=10)
+    counts = "  ".join(f"{count} {name}" for name, count in health["executions"].items() if count)
+    lines = [f"{health['status']}: {counts or 'no executions yet'}", *(f"  {reason}" for reason in health["reasons"])]
+    if health["problems"]:
+        lines.append(f"{health['problems']} files in trouble: see `reevctl problems`")
+    if newest["items"]:
+        lines += ["", render.executions(newest["items"], time.time())]
+    shell.say({"health": health, "newest": newest["items"]}, "\n".join(lines))
+    return DONE
+
+
+def show(shell: Shell) -> int:
+    """Everything about one execution."""
+    found = shell.get(f"/executions/{part(shell.asked.id)}")
+    shell.say(found, render.execution(found, time.time()))
+    return DONE
+
+
+def list_(shell: Shell) -> int:
+    """Executions, newest first, as filtered."""
+    asked = shell.asked
+    names = ("status", "agent", "since", "until", "min_score", "max_score", "text", "limit", "cursor")
+    page = shell.get("/executions", benchmark_id=asked.benchmark, **{name: getattr(asked, name) for name in names})
+    text = render.executions(page["items"], time.time())
+    if page["next_cursor"]:
+        text += f"\n\nmore: --cursor {page['next_cursor']}"
+    shell.say(page, text)
+    return DONE
+
+
+def wait(shell: Shell) -> int:
+    """Until every execution has ended: 0 where all are Completed. An id that is not known yet is waited for."""
+    asked = shell.asked
+    ends = None if asked.timeout is None else time.monotonic() + asked.timeout
+    waiting, worst, pause = dict.fromkeys(asked.id), DONE, FIRST_PAUSE
+    while waiting:
+        for execution_id in list(waiting):
+            try:
+                found = shell.get(f"/executions/{part(execution_id)}")
+            except RefusedError as error:
+                if error.status != 404 or ends is None:
+                    raise
+                continue
+            if found["status"] not in ("Queued", "Running"):
+                del waiting[execution_id]
+                shell.say(found, f"{render.executions([found], time.time()).splitlines()[-1]}")
+                worst = max(worst, DONE if found["status"] == "Completed" else UNSUCCESSFUL)
+        if waiting:
+            if ends is not None and time.monotonic() >= ends:
+                print(f"Error: still waiting for {render.safe(', '.join(waiting))}", file=sys.stderr)
+                return TIMED_OUT
+            time.sleep(pause if ends is None else max(0.0, min(pause, ends - time.monotonic())))
+            pause = min(pause * 1.5, LONGEST_PAUSE)
+    return worst
+
+
+def history(shell: Shell) -> int:
+    """The states that an execution went through, and why."""
+    steps = shell.get(f"/executions/{part(shell.asked.id)}/history")
+    rows = [(step["at"], f"{render.MARKS.get(step['status'], '?')} {step['status']}", step["reason"]) for step in steps]
+    shell.say(steps, render.table(rows, ("at", "status", "why")))
+    return DONE
+
+
+def tools(shell: Shell) -> int:
+    """The tool calls of an execution."""
+    calls = shell.get(f"/executions/{part(shell.asked.id)}/tool-calls", limit=1000)
+    rows = [
+        (
+            n,
+            c["tool_name"],
+            c["status"],
+            "" if c["duration_ms"] is None else f"{c['duration_ms']:.1f}",
+            render.params(c["params"]),
+        )
+        for n, c in enumerate(calls, 1)
+    ]
+    shell.say(calls, render.table(rows, ("#", "tool", "status", "ms", "parameters")) if rows else "none")
+    return DONE
+
+
+def _maybe_one_id(sub: ArgumentParser) -> None:
+    sub.add_argument("id", nargs="?", help="execution id; without it, all of them in short")
+
+
+def _ids(sub: ArgumentParser) -> None:
+    sub.add_argument("id", nargs="+", help="execution ids")
+    sub.add_argument("--timeout", type=float, metavar="SECONDS", help="give up after so long: exit status 124")
+
+
+COMMANDS = {
+    "status": Command(status, _maybe_one_id),
+    "list": Command(list_, filters),
+    "show": Command(show, one_id),
+    "wait": Command(wait, _ids),
+    "history": Command(history, one_id),
+    "tools": Command(tools, one_id),
+}

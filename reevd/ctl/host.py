@@ -1,0 +1,95 @@
+"""Commands about the daemon itself and what it knows as a whole."""
+
+from __future__ import annotations
+
+import os
+import time
+from argparse import ArgumentParser
+
+from reevd.ctl import render
+from reevd.ctl.shell import API, DONE, UNSUCCESSFUL, RefusedError, Shell
+from reevd.ctl.usage import Command
+
+
+def agents(shell: Shell) -> int:
+    """The agents that have run."""
+    found = shell.get("/agents")
+    shell.say(found, "\n".join(map(render.safe, found)) or "none")
+    return DONE
+
+
+def problems(shell: Shell) -> int:
+    """Files that cannot be read or are odd."""
+    page = shell.get("/problems", limit=1000)
+    now = time.time()
+    rows = [(p["path"], p["kind"], render.age(p["since"], now), p["attempts"], p["message"]) for p in page["items"]]
+    shell.say(page, render.table(rows, ("file", "kind", "since", "tries", "what is wrong")) if rows else "none")
+    return DONE
+
+
+def health(shell: Shell) -> int:
+    """How the daemon is."""
+    found = shell.get("/health")
+    watch, database = found["watch"], found["database"]
+    lines = [
+        f"{found['status']}: reevd {found['version']}, up {render.span(found['uptime_seconds'])}",
+        *(f"  {reason}" for reason in found["reasons"]),
+        f"  watching by {watch['mode']}, {watch['pending']} to look at; last full scan: {watch['last_rescan_at']}",
+        f"  {database['path']}: {database['size_bytes']:,} bytes, log {database['wal_bytes']:,} bytes",
+        "  " + ", ".join(f"{count} {name}" for name, count in found["executions"].items()),
+    ]
+    shell.say(found, "\n".join(lines))
+    return DONE
+
+
+def sync(shell: Shell) -> int:
+    """Reads the benchmarks and scans the sessions folder now."""
+    answer = shell.client.post(f"{API}/sync")
+    if answer.status != 200:
+        raise RefusedError(answer.status, answer.json())
+    found = answer.json()
+    benchmarks, sessions = found["benchmarks"], found["sessions"]
+    lines = [
+        f"benchmarks: {', '.join(f'{benchmarks[name]} {name}' for name in ('inserted', 'updated', 'unchanged'))}",
+        *(f"  {failure['path']}: {failure['error']}" for failure in benchmarks["failed"]),
+        f"sessions: {sessions['scanned']} files, {sessions['changed']} changed, {sessions['problems']} in trouble",
+        f"{found['duration_ms']:.0f} ms",
+    ]
+    shell.say(found, "\n".join(map(render.safe, lines)))
+    return DONE
+
+
+def verify(shell: Shell) -> int:
+    """Computes every execution anew from its files, and prints what the database has otherwise: then 1."""
+    from reevd import config, log  # it reads the files and the database itself, as no other command does
+    from reevd import verify as proof
+
+    log.silence()
+    asked = shell.asked
+    flags = [
+        flag for name in ("config", "sessions_dir", "database") if (value := getattr(asked, name))
+        for flag in (f"--{name.replace('_', '-')}", value)
+    ]  # fmt: skip
+    settings = config.load(flags, os.environ)
+    found = proof.verify(settings.sessions_dir, settings.database)
+    rows = [(d.execution_id, d.field, render.short(d.stored), render.short(d.computed)) for d in found.differences]
+    text = f"{found.executions:,} executions: the database says of all of them what their files say"
+    if rows:
+        text = render.table(rows, ("execution", "what", "database", "files"))
+    shell.say({"executions": found.executions, "differences": [d._asdict() for d in found.differences]}, text)
+    return UNSUCCESSFUL if rows else DONE
+
+
+def _places(sub: ArgumentParser) -> None:
+    sub.add_argument("--config", metavar="FILE", help="the daemon's settings (REEVD_CONFIG)")
+    sub.add_argument("--sessions-dir", metavar="DIR", help="instead of the settings' folder")
+    sub.add_argument("--database", metavar="FILE", help="instead of the settings' database")
+
+
+COMMANDS = {
+    "agents": Command(agents),
+    "problems": Command(problems),
+    "health": Command(health),
+    "sync": Command(sync),
+    "verify": Command(verify, _places),
+}

@@ -1,0 +1,63 @@
+"""The command `reevctl`: asks the daemon and prints what it says, for people or with --json for programs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from reevd.ctl import render
+from reevd.ctl.client import UnreachableError
+from reevd.ctl.shell import DONE, NO_DAEMON, NOT_FOUND, UNSUCCESSFUL, USAGE, RefusedError, Shell
+from reevd.ctl.usage import Command, parser
+from reevd.errors import ConfigError, ReevdError
+
+MODULES = {
+    "executions": ("status", "list", "show", "wait", "history", "tools"),
+    "host": ("agents", "problems", "health", "sync", "verify"),
+}
+
+
+def _commands(arguments: Sequence[str]) -> dict[str, Command]:
+    """Those of the module that the command asked for is in, and all of them where it is in none."""
+    asked = [module for module, names in MODULES.items() if any(name in arguments for name in names)]
+    found: dict[str, Command] = {}
+    for module in asked if len(asked) == 1 else MODULES:
+        found |= import_module(f"reevd.ctl.{module}").COMMANDS
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status: 0 done; 1 Failed, Stopped or Timeout; 2 usage; 3 no daemon; 4 not found; 124 timed out."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    commands = _commands(arguments)
+    asked = parser(commands).parse_args(arguments)
+    shell = Shell(asked)
+    try:
+        ended = commands[asked.command].run(shell)
+        sys.stdout.flush()  # here, where a closed pipe is expected
+    except UnreachableError as error:
+        _complain(f"asking reevd on {shell.client.path}: {error}", "start `reevd`, or name its socket with --socket")
+        return NO_DAEMON
+    except RefusedError as error:
+        _complain(str(error), "")
+        return {400: USAGE, 404: NOT_FOUND}.get(error.status, UNSUCCESSFUL)
+    except ReevdError as error:
+        _complain(str(error), error.hint)
+        return USAGE if isinstance(error, ConfigError) else UNSUCCESSFUL
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except KeyboardInterrupt:
+        return 130
+    else:
+        return ended
+    finally:
+        shell.client.close()
+
+
+def _complain(error: str, hint: str) -> None:
+    print(f"Error: {render.safe(error)}", file=sys.stderr)
+    if hint:
+        print(f"Try: {hint}", file=sys.stderr)

@@ -109,9 +109,28 @@ def create(db: apsw.Connection) -> None:
         db.execute(script)
 
 
-MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (create,)
+COLUMNS = ", ".join(Execution._fields)
+
+
+def number_changes(db: apsw.Connection) -> None:
+    """Version 2: each row carries the number of its last change, so that a reader can ask what came since.
+
+    It is the table's own key: a row that is replaced moves to the end, and no further index is kept.
+    """
+    numbered = STATES[: STATES.index(";")].replace("TEXT PRIMARY KEY NOT NULL", "TEXT UNIQUE NOT NULL")
+    numbered = numbered.replace("    -- No execution", "    change        INTEGER PRIMARY KEY,\n    -- No execution")
+    db.execute("ALTER TABLE execution_states RENAME TO older")
+    for name in ("created", "benchmark", "deadline"):
+        db.execute(f"DROP INDEX execution_states_{name}")
+    db.execute(numbered)
+    db.execute(f"INSERT INTO execution_states ({COLUMNS}, change) SELECT {COLUMNS}, rowid FROM older")  # noqa: S608
+    db.execute("DROP TABLE older")
+    db.execute(STATES[STATES.index(";") + 1 :])
+    db.execute("INSERT INTO meta VALUES ('birth', lower(hex(randomblob(8))))")
+
+
+MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (create, number_changes)
 VERSION = len(MIGRATIONS)
-COLUMNS = Execution._fields
 
 
 def migrate(db: apsw.Connection, path: str) -> None:

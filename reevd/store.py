@@ -22,7 +22,7 @@ from reevd.fingerprint import Fingerprint
 from reevd.model import Decision, Execution
 from reevd.names import files_of
 from reevd.reading import FileRow, Known
-from reevd.schema import migrate
+from reevd.schema import COLUMNS, migrate
 from reevd.times import from_rfc3339, rfc3339
 
 BUSY_MS = 10_000
@@ -53,9 +53,8 @@ def _json(values: Sequence[str]) -> str:
     return orjson.dumps(values).decode()
 
 
-_INSERT = f"INSERT INTO execution_states VALUES ({','.join('?' * len(Execution._fields))})"  # noqa: S608
-
-
+_SELECT = f"SELECT {COLUMNS} FROM execution_states"  # noqa: S608
+_INSERT = f"INSERT INTO execution_states (change, {COLUMNS}) VALUES (?{',?' * len(Execution._fields)})"  # noqa: S608
 _NEW = (
     "SELECT NOT (EXISTS (SELECT 1 FROM execution_states WHERE execution_id = ?1)"
     " OR EXISTS (SELECT 1 FROM decisions WHERE execution_id = ?1)"
@@ -72,6 +71,7 @@ class Store:
         self.db.set_wal_hook(self._committed)
         try:
             migrate(self.db, path)
+            self._change: int = self.db.execute("SELECT coalesce(max(change), 0) FROM execution_states").get
         except BaseException:
             self.db.close()
             raise
@@ -94,9 +94,7 @@ class Store:
         if len(execution_ids) == 1 and self.rows(_NEW, (execution_ids[0], *files_of(execution_ids[0]))) == [(1,)]:
             return Known({}, {}, {})
         ids, names = _json(execution_ids), _json([name for i in execution_ids for name in files_of(i)])
-        rows = self.rows(
-            "SELECT * FROM execution_states WHERE execution_id IN (SELECT value FROM json_each(?))", (ids,)
-        )
+        rows = self.rows(f"{_SELECT} WHERE execution_id IN (SELECT value FROM json_each(?))", (ids,))  # noqa: S608
         decisions: dict[str, list[Decision]] = {}
         query = "SELECT * FROM decisions WHERE execution_id IN (SELECT value FROM json_each(?))"
         for decision in map(Decision._make, self.rows(query, (ids,))):
@@ -179,7 +177,8 @@ class Store:
 
     def _replace_executions(self, rows: Sequence[Execution]) -> None:
         self.db.executemany("DELETE FROM execution_states WHERE execution_id = ?", [(r.execution_id,) for r in rows])
-        self.db.executemany(_INSERT, rows)
+        self.db.executemany(_INSERT, [(number, *row) for number, row in enumerate(rows, self._change + 1)])
+        self._change += len(rows)
 
     def _replace_calls(self, execution_id: str, calls: Calls) -> None:
         key = (execution_id, calls.start)
@@ -209,7 +208,7 @@ class Store:
 
     def shift(self, jump: int) -> int:
         """The clock was set by so many microseconds: what has not ended keeps its time. Returns how many."""
-        rows = [Execution._make(r) for r in self.rows("SELECT * FROM execution_states WHERE deadline_at IS NOT NULL")]
+        rows = [Execution._make(r) for r in self.rows(f"{_SELECT} WHERE deadline_at IS NOT NULL")]
         with self.transaction():
             self._replace_executions([_shifted(row, jump) for row in rows])
         return len(rows)

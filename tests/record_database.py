@@ -20,6 +20,7 @@ from reevd.schema import VERSION
 from tests.harness import ROOT, leave, session
 from tests.unit.test_fixtures import SettledClock
 
+NAME = f"v{VERSION}"
 FOLDER = ROOT / "fixtures" / "db"
 FAILED = {"success": False, "score": 0.75, "error": "custom program error: 0x1"}
 CALLS = (
@@ -41,12 +42,12 @@ class FrozenClock(SettledClock):
 def fill(folder: Path, database: Path) -> None:
     """One execution of each kind, a file in trouble, the cases."""
     folder.mkdir()
-    leave(folder, "v1-completed", session("v1-completed", metadata={"model": "é"}))
+    leave(folder, f"{NAME}-completed", session(f"{NAME}-completed", metadata={"model": "é"}))
     lines = "".join(json.dumps(line) + "\n" for line in CALLS)
-    (folder / "enhanced_otel_v1-completed.jsonl").write_text(lines)
-    leave(folder, "v1-failed", session("v1-failed", final_result=FAILED))
-    leave(folder, "v1-stub", session("v1-stub", end_time=None, final_result=None))
-    leave(folder, "v1-garbled", "{")
+    (folder / f"enhanced_otel_{NAME}-completed.jsonl").write_text(lines)
+    leave(folder, f"{NAME}-failed", session(f"{NAME}-failed", final_result=FAILED))
+    leave(folder, f"{NAME}-stub", session(f"{NAME}-stub", end_time=None, final_result=None))
+    leave(folder, f"{NAME}-garbled", "{")
     leave(folder, "-no-id", "{}")
     clock = FrozenClock()
     engine = Engine(str(folder), str(database), clock=clock, limits=Limits(silence=5))
@@ -55,7 +56,7 @@ def fill(folder: Path, database: Path) -> None:
     clock.at += 1_000_000
     engine.settle()  # the next tick: the stub has been silent for too long
     engine.close()
-    leave(folder, "v1-running", session("v1-running", end_time=None, final_result=None))
+    leave(folder, f"{NAME}-running", session(f"{NAME}-running", end_time=None, final_result=None))
     engine = Engine(str(folder), str(database), clock=clock)
     engine.settle()
     engine.close()
@@ -63,7 +64,7 @@ def fill(folder: Path, database: Path) -> None:
 
 def record() -> Path:
     """Returns the file; FileExistsError where this version is frozen already."""
-    kept = FOLDER / f"v{VERSION}.sqlite3"
+    kept = FOLDER / f"{NAME}.sqlite3"
     if kept.exists():
         raise FileExistsError(f"{kept} stands: a released version does not change")
     FOLDER.mkdir(exist_ok=True)

@@ -14,10 +14,10 @@ import apsw
 import orjson
 
 from reevd.model import Execution
+from reevd.schema import COLUMNS
 
 BUSY_MS = 5_000
 PAGE_CACHE_KIB = 4_096
-COLUMNS = ", ".join(Execution._fields)
 
 
 class Filter(NamedTuple):

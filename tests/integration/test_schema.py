@@ -61,7 +61,7 @@ def test_a_database_of_every_released_version_opens_today(bench: Bench, frozen: 
         today.close()
     for table, rows in before.items():
         kept = [{name: row[name] for name in rows[0]} for row in after[table]]
-        assert kept == rows, table
+        assert [row for row in kept if row in rows] == rows, table
     bench.start()
     found = {execution_id: row[0] for execution_id, row in statuses(bench).items()}
     version = frozen.stem

@@ -124,6 +124,7 @@ def _multiply(database: Path, rows: int) -> None:
     values = {
         "execution_id": "lower(hex(randomblob(16)))",
         "source_state": "'gone'",
+        "change": "NULL",
         "session_file": "NULL",
         "created_at": "strftime('%Y-%m-%dT%H:%M:%S.000000Z', 1700000000 + abs(random()) % 60000000, 'unixepoch')",
     }

@@ -130,7 +130,7 @@ def judge(evidence: Evidence, now: int, limits: Limits = DEFAULT_LIMITS) -> Deci
         return Decision(evidence.execution_id, "lost", now, why)
     if now < deadline(evidence, limits):
         return None
-    if _waiting(evidence):
+    if waiting(evidence):
         why = f"it had not begun {limits.total:g} s after it was queued"
     elif deadline(evidence, limits) < evidence.news_at + int(limits.silence * SECOND):
         why = f"it had no result {limits.total:g} s after its start"
@@ -141,8 +141,9 @@ def judge(evidence: Evidence, now: int, limits: Limits = DEFAULT_LIMITS) -> Deci
 
 def deadline(evidence: Evidence, limits: Limits) -> int:
     """When a run without a result is given up: so long after its last news, and after its start in all."""
-    total = evidence.began_at + int(limits.total * SECOND)
-    return total if _waiting(evidence) else min(evidence.news_at + int(limits.silence * SECOND), total)
+    if waiting(evidence):
+        return evidence.news_at + int(limits.total * SECOND)
+    return min(evidence.news_at + int(limits.silence * SECOND), evidence.began_at + int(limits.total * SECOND))
 
 
 def _state(evidence: Evidence, session: Session | None) -> _State:
@@ -182,7 +183,7 @@ def _source_state(evidence: Evidence) -> str:
     return "gone" if had else "present"
 
 
-def _waiting(evidence: Evidence) -> bool:
+def waiting(evidence: Evidence) -> bool:
     """Whether it never had a file."""
     return not (evidence.session or evidence.trace or _ran(evidence.previous))
 

@@ -11,7 +11,6 @@ from collections.abc import Callable
 import apsw
 import structlog
 
-from reevd.agenda import Agenda
 from reevd.books import Books
 from reevd.bounds import DEFAULT_BOUNDS, DEFAULT_PACE, Bounds, Pace
 from reevd.change import Change
@@ -19,14 +18,14 @@ from reevd.clock import Clock
 from reevd.derive import DEFAULT_LIMITS, Limits
 from reevd.health import Health
 from reevd.lookout import Lookout
-from reevd.reader import Reader
+from reevd.model import Decision
+from reevd.patrol import Patrol
 from reevd.reconciler import StoringError
 from reevd.rescan import ids, odd_name
 from reevd.store import Store
 from reevd.survey import Survey
 from reevd.times import SECOND, rfc3339
 
-BATCH = 512
 TICK = SECOND // 2
 RETRY = SECOND // 2
 
@@ -37,10 +36,8 @@ class Engine:
     """One folder, one database, one thread.
 
     poll      what to sleep on: ready when there is news; others may register what they wait for too
-    changed   called with the ids of executions whose rows changed, after each commit
+    patrol    what is looked at, decided and stored
     replaced  called when the database is another file than before
-    ready     true once the first full scan is stored: from then on deadlines are judged
-    written   how many rows were stored since the start
     """
 
     def __init__(
@@ -55,24 +52,21 @@ class Engine:
         vfs: str | None = None,
     ) -> None:
         self.clock = clock or Clock()
-        self.changed: Callable[[list[str]], None] = lambda _ids: None
         self.replaced: Callable[[], None] = lambda: None
-        self.ready, self.written = False, 0
-        self._bounds, self._pace = bounds, pace
-        self._agenda = Agenda()
+        self._pace = pace
         self._survey = Survey()
-        self._next_tick = self._retry_at = self._refused_at = 0
+        self._next_tick = self._retry_at = 0
         self._reasons: dict[str, str] = {}
         self.poll = select.epoll()
         self._books = Books(database, self.clock, limits, vfs)
         self._lookout = Lookout(folder, self.poll)
-        self._reader = Reader(self._lookout.folder, bounds)
+        self.patrol = Patrol(self._books, self.clock, self._lookout.folder, bounds)
 
     def tune(self, limits: Limits, bounds: Bounds, pace: Pace) -> None:
         """Takes other settings from the next round on."""
-        self._bounds, self._pace = bounds, pace
+        self._pace = pace
         self._books.tune(limits)
-        self._reader.bounds = bounds
+        self.patrol.bounds = bounds
         self._survey.wanted = True
 
     def close(self) -> None:
@@ -89,6 +83,15 @@ class Engine:
         """Wants a full scan as soon as can be. Returns what `scans` will have reached once it is done."""
         return self._survey.promise()
 
+    def decide(self, *made: Decision) -> None:
+        """Makes decisions durable, with what they make of their executions, before it returns.
+
+        Raises StoringError, and apsw.Error for a damaged database: the next step makes it anew.
+        """
+        if "database" in self._reasons:
+            raise StoringError(self._reasons["database"])
+        self.patrol.decide(*made)
+
     def settle(self) -> None:
         """Works until nothing is left to do at once."""
         self.rescan()
@@ -96,9 +99,19 @@ class Engine:
             pass
 
     @property
+    def ready(self) -> bool:
+        """Whether the first full scan is stored: from then on deadlines are judged."""
+        return self.patrol.judges
+
+    @property
+    def written(self) -> int:
+        """How many rows were stored since the start."""
+        return self.patrol.written
+
+    @property
     def idle(self) -> bool:
         """Whether no news waits and no scan is under way."""
-        return self._agenda.next_at() != 0 and not self._survey.under_way and not self._survey.wanted
+        return self.patrol.agenda.next_at() != 0 and not self._survey.under_way and not self._survey.wanted
 
     @property
     def scans(self) -> int:
@@ -110,15 +123,15 @@ class Engine:
         return len(self._books.reconciler.problems)
 
     def health(self) -> Health:
-        last = self._survey.last
+        last, refused = self._survey.last, self.patrol.refused(self.clock.now())
         return Health(
             mode="inotify" if self._lookout.watching else "poll",
-            pending=len(self._agenda),
+            pending=len(self.patrol.agenda),
             last_rescan_at=rfc3339(last.ended_at) if last.ended_at else None,
             last_rescan_seconds=last.took / SECOND if last.ended_at else None,
             scanned=last.entries,
             stale="database" in self._reasons,
-            reasons=[*filter(None, [self._lookout.reason]), *self._reasons.values()],
+            reasons=[*filter(None, (self._lookout.reason, refused)), *self._reasons.values()],
         )
 
     # -- one round -------------------------------------------------------------------------------------------
@@ -141,10 +154,10 @@ class Engine:
     def _work(self, odd: list[bytes], now: int) -> None:
         if odd:
             self._books.reconciler.store([Change("", problems=tuple(map(odd_name, odd)))], now)
-        self._look(now)
+        self.patrol.step(now)
         self._go_on_scanning(now)
         if not self.ready and self.scans and self.idle:
-            self.ready = True
+            self.patrol.judges = True
             log.info("ready", folder=self._lookout.path, scanned=self._survey.last.entries)
         if now >= self._next_tick:
             self._next_tick = now + TICK
@@ -153,35 +166,18 @@ class Engine:
     def _pause(self, now: int) -> float:
         if self._reasons.get("database"):
             return max(0, self._retry_at - now) / SECOND
-        due = 0 if self._survey.under_way else self._agenda.next_at()
+        due = 0 if self._survey.under_way else self.patrol.agenda.next_at()
         return max(0, min(self._next_tick, self._next_tick if due is None else due) - now) / SECOND
 
     def _take_news(self) -> list[bytes]:
         """Notes what is to be looked at. Returns names without a valid id. Also while the disk fails: news wake us."""
         news = self._lookout.take()
         if news.replaced:
-            self._reader = Reader(self._lookout.folder, self._bounds)
+            self.patrol.restart(self._lookout.folder)
             self._survey.restart()
         self._survey.wanted |= news.lost
-        self._agenda.add(news.ids)
+        self.patrol.agenda.add(news.ids)
         return news.odd
-
-    def _look(self, now: int) -> None:
-        batch = self._agenda.take(now, BATCH)
-        if not batch:
-            return
-        try:
-            outcome = self._books.reconciler.look(self._reader, batch, now, self.clock.stamp(), may_judge=self.ready)
-        except Exception:
-            self._agenda.add(batch)
-            raise
-        for execution_id, wait in outcome.again.items():
-            self._agenda.add_later(execution_id, now + wait // 1000)
-        if outcome.refused:
-            self._reasons["files"], self._refused_at = outcome.refused, now
-        if outcome.written:
-            self.written += len(outcome.written)
-            self.changed(outcome.written)
 
     def _go_on_scanning(self, now: int) -> None:
         try:
@@ -192,7 +188,7 @@ class Engine:
             scan = None
         if scan is None:
             return
-        self._agenda.add(scan.take())
+        self.patrol.agenda.add(scan.take())
         if scan.ended:
             gone = tuple(path for path in self._books.reconciler.problems - scan.odd.keys() if not ids((path,)))
             self._books.reconciler.store([Change("", problems=tuple(scan.odd.values()), solved=gone)], now)
@@ -205,17 +201,15 @@ class Engine:
             self._forget_times()
         self._survey.tick(now, int((self._pace.rescan if self._lookout.watching else self._pace.poll) * SECOND))
         if self.ready:
-            self._agenda.add((*self.store.locked(), *self.store.due(rfc3339(now))))
-        if now > self._refused_at + 2 * RETRY:  # what was refused is tried again, but not in every batch
-            self._reasons.pop("files", None)
+            self.patrol.agenda.add((*self.store.locked(), *self.store.due(rfc3339(now))))
         self._books.tidy(idle=self.idle)
 
     def _forget_times(self) -> None:
         """The clock was set: what was put off until a time on the old one is due now."""
-        self._next_tick = self._retry_at = self._refused_at = 0
-        self._agenda.hurry()
+        self._next_tick = self._retry_at = 0
+        self.patrol.hurry()
         self._survey = Survey(self._survey.done + self._survey.under_way)
-        self._reader = Reader(self._lookout.folder, self._bounds)
+        self.patrol.restart(self._lookout.folder)
 
     # -- trouble ---------------------------------------------------------------------------------------------
 
@@ -244,7 +238,7 @@ class Engine:
             self._fail(StoringError(f"{reason}; making it anew: {error or type(error).__name__}"), now)
             return
         self._reasons.pop("database", None)
-        self._reader = Reader(self._lookout.folder, self._bounds)
+        self.patrol.restart(self._lookout.folder)
         self._survey.restart()
-        self.ready = False
+        self.patrol.judges = False
         self.replaced()

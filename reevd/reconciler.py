@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import apsw
@@ -13,7 +13,7 @@ from reevd.change import Change
 from reevd.derive import Limits
 from reevd.files import TransientError
 from reevd.journal import Journal
-from reevd.model import Problem, Status
+from reevd.model import Decision, Problem, Status
 from reevd.reader import Reader
 from reevd.reading import Known
 from reevd.store import Store
@@ -21,6 +21,7 @@ from reevd.times import rfc3339
 from reevd.weigh import weigh
 
 RETRY_NS = 500_000_000
+NONE_MADE: Mapping[str, Decision] = {}
 
 log = structlog.get_logger("reevd.reconciler")
 
@@ -52,15 +53,37 @@ class Reconciler:
         """The paths of all files that are in trouble."""
         return frozenset(self._troubled)
 
-    def look(self, reader: Reader, batch: Sequence[str], now: int, stamp: int, *, may_judge: bool) -> Outcome:
-        """Looks at the executions of `batch`. `stamp`: nanoseconds, on the clock that stamps files."""
+    def look(
+        self,
+        reader: Reader,
+        batch: Sequence[str],
+        now: int,
+        stamp: int,
+        *,
+        may_judge: bool,
+        made: Mapping[str, Decision] = NONE_MADE,
+        held: Container[str] = (),
+    ) -> Outcome:
+        """Looks at the executions of `batch`. `stamp`: nanoseconds, on the clock that stamps files.
+
+        made: decisions to store with what they make of their executions. held: those that are about to be started
+        """
         changes: list[Change] = []
         again: dict[str, int] = {}
         refused = None
         known = self._store.known(batch)
         for execution_id in batch:
             try:
-                change, wait = self._examine(reader, known, execution_id, now, stamp, may_judge=may_judge)
+                change, wait = self._examine(
+                    reader,
+                    known,
+                    execution_id,
+                    now,
+                    stamp,
+                    may_judge=may_judge,
+                    made=made.get(execution_id),
+                    held=execution_id in held,
+                )
             except TransientError as error:
                 refused, wait = str(error), RETRY_NS
             except apsw.Error:
@@ -82,7 +105,16 @@ class Reconciler:
         return Outcome(written, again, refused)
 
     def _examine(
-        self, reader: Reader, known: Known, execution_id: str, now: int, stamp: int, *, may_judge: bool
+        self,
+        reader: Reader,
+        known: Known,
+        execution_id: str,
+        now: int,
+        stamp: int,
+        *,
+        may_judge: bool,
+        made: Decision | None,
+        held: bool,
     ) -> tuple[Change, int | None]:
         previous = known.executions.get(execution_id)
         ended = previous is not None and Status(previous.status).terminal
@@ -98,8 +130,10 @@ class Reconciler:
             limits=self.limits,
             settle=reader.bounds.settle_ns // 1000,
             may_judge=may_judge,
+            made=(made,) if made else (),
+            held=held,
         )
-        if change.decisions:
+        if any(decision.kind != "queued" for decision in change.decisions):
             # Given up: what stands after the telemetry's last newline is a line now, and no more will come.
             waits.append(0)
         return change, min(waits) if waits else None

@@ -25,11 +25,14 @@ def weigh(
     limits: Limits,
     settle: int,
     may_judge: bool,
+    made: tuple[Decision, ...] = (),
+    held: bool = False,
 ) -> Change:
     """What the reading changes.
 
     now in microseconds, on our clock; stamp in nanoseconds, on the clock that stamps files; settle in
-    microseconds; may_judge: whether a verdict may be spoken yet.
+    microseconds; may_judge: whether a verdict may be spoken yet; made: decisions that are new with this
+    look; held: whether somebody is about to start it, so that its wait is no silence.
     """
     parts = (reading.session_part, reading.otel_part)
     change = Change(
@@ -38,13 +41,17 @@ def weigh(
         gone=tuple(part.name for part in parts if part.vanished),
         problems=tuple(part.problem for part in parts if part.problem),
         solved=tuple(part.name for part in parts if not part.problem),
+        decisions=made,
     )
+    decisions = (*(d for d in decisions if d.kind not in {m.kind for m in made}), *made)
     if _torn(reading, previous, now, settle) or not _known(parts, previous, decisions):
         return change
     kept = _kept(reading, previous, decisions)
     shown = _shown_calls(reading, previous, kept=kept)
     count = len(shown) if shown is not None else previous.tool_calls if previous else 0
     evidence = _evidence(execution_id, reading, previous, decisions, now, stamp)._replace(kept=kept, calls=count)
+    if made or (held and rules.waiting(evidence)):
+        evidence = evidence._replace(news_at=now)
     verdict = rules.judge(evidence, now, limits) if may_judge else None
     if verdict is not None:
         evidence = evidence._replace(decisions=(*decisions, verdict))
@@ -53,8 +60,8 @@ def weigh(
     return change._replace(
         execution=None if same else row,
         calls=_calls(reading, previous, shown),
-        decisions=(verdict,) if verdict else (),
-        archive=row if Status(row.status).terminal and (verdict or _outlives(reading, previous, row)) else None,
+        decisions=(*made, verdict) if verdict else made,
+        archive=row if Status(row.status).terminal and (verdict or made or _outlives(reading, previous, row)) else None,
     )
 
 
@@ -97,7 +104,7 @@ def _evidence(
         trace=_trace(reading.telemetry) if reading.telemetry else None,
         session_file=session.name if session.fingerprint else None,
         otel_file=otel.name if otel.fingerprint else None,
-        began_at=_micros(previous.began_at) if previous else _began(decisions, news),
+        began_at=_began(previous, (session, otel), decisions, news),
         news_at=news,
         decisions=decisions,
         lock=reading.lock if promised else "unknown",
@@ -118,9 +125,12 @@ def _news(previous: Execution | None, parts: tuple[Part, ...], now: int, stamp: 
     return news or now
 
 
-def _began(decisions: tuple[Decision, ...], news: int) -> int:
-    """When a run that is new to us began: what we can vouch for, not what its writer's clock claims."""
-    return min([news, *(decision.at for decision in decisions)])
+def _began(previous: Execution | None, parts: tuple[Part, ...], decisions: tuple[Decision, ...], news: int) -> int:
+    """When it began: what we can vouch for, not what its writer's clock claims. A wait in the queue is none of it."""
+    runs = any(part.fingerprint for part in parts)
+    if previous and not (runs and previous.status == Status.QUEUED):
+        return _micros(previous.began_at)
+    return min([news, *(decision.at for decision in decisions if not runs or decision.kind != "queued")])
 
 
 def _micros(text: str) -> int:

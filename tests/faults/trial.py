@@ -24,7 +24,7 @@ from tests.faults.world import World, WrongError
 
 SCRATCH = "/dev/shm" if os.path.isdir("/dev/shm") else None
 # Not the same in every run, because the clock goes on by another amount when something is tried again.
-CLOCK = ("updated_at", "began_at", "news_at", "deadline_at", "history")
+CLOCK = ("change", "updated_at", "began_at", "news_at", "deadline_at", "history")
 
 
 class Outcome(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from reevd import books, engine, schema
+from reevd import books, patrol, schema
 from reevd.times import SECOND
 from tests.faults.world import World
 from tests.harness import session
@@ -164,10 +164,10 @@ WORKLOADS: dict[str, Workload] = {
 @contextmanager
 def small_steps() -> Iterator[None]:
     """Batches, and the log before it is moved into the database, so small that there are many of each."""
-    kept = engine.BATCH, books.BUSY_WAL_FRAMES
-    engine.BATCH, books.BUSY_WAL_FRAMES = 4, 16
+    kept = patrol.BATCH, books.BUSY_WAL_FRAMES
+    patrol.BATCH, books.BUSY_WAL_FRAMES = 4, 16
     try:
         yield
     finally:
-        engine.BATCH, books.BUSY_WAL_FRAMES = kept
+        patrol.BATCH, books.BUSY_WAL_FRAMES = kept
         schema.MIGRATIONS, schema.VERSION = _MIGRATIONS, len(_MIGRATIONS)

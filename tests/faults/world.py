@@ -11,7 +11,6 @@ from typing import Any
 import apsw
 
 from reevd.bounds import Bounds, Pace
-from reevd.change import Change
 from reevd.clock import Clock
 from reevd.engine import Engine
 from reevd.model import Decision, DecisionKind
@@ -214,12 +213,11 @@ class World:
                 execution_id, kind, 1_789_000_000 * SECOND, f"{kind} by a user", "001-sol-transfer", "local"
             )
             try:
-                engine._books.reconciler.store([Change(execution_id, decisions=(made,))], self.clock.now())
-            except StoringError:
+                engine.decide(made)
+            except (StoringError, apsw.Error):
                 self._round()
             else:
                 self.acknowledged.add((execution_id, kind))
-                engine._agenda.add([execution_id])
                 return
         raise WrongError(f"a decision is never taken: {self.engine.health()}")
 

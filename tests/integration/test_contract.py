@@ -90,7 +90,7 @@ def _telemetry(lines: list[dict[str, Any]], case: str) -> None:
 def test_the_run_is_seen_from_its_first_moment_with_its_lock(bench: Bench) -> None:
     engine = bench.start()
     seen: list[tuple[str, int]] = []
-    engine.changed = lambda ids: seen.extend((row.status, row.locked) for i in ids if (row := bench.row(i)))
+    engine.patrol.changed = lambda ids: seen.extend((row.status, row.locked) for i in ids if (row := bench.row(i)))
     yml = str(ROOT / "benchmarks" / "001-sol-transfer.yml")
     command = [sys.executable, "-m", "runner", yml, "--execution-id", "seen", "--sessions-dir", str(bench.sessions)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as runner:

@@ -25,6 +25,7 @@ LAYERS = (
     "reader lookout rescan inspection restore",
     "reconciler survey",
     "books",
+    "patrol",
     "engine",
     "verify desk",
     "daemon",

@@ -1,0 +1,89 @@
+"""Goes to the executions that are to be looked at, a batch at a time, and has stored what it finds there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Mapping
+
+from reevd.agenda import Agenda
+from reevd.books import Books
+from reevd.bounds import Bounds
+from reevd.clock import Clock
+from reevd.files import Folder
+from reevd.model import Decision
+from reevd.reader import Reader
+from reevd.reconciler import NONE_MADE
+from reevd.times import SECOND
+
+BATCH = 512
+REFUSED_FOR = SECOND
+
+
+class Patrol:
+    """One folder's rounds.
+
+    agenda    what is to be looked at, and when
+    changed   called with the ids of executions whose rows changed, after each commit
+    held      executions that somebody is about to start: they wait without limit
+    judges    whether it gives up what is overdue
+    written   how many rows were stored since the start
+
+    Raises StoringError, and apsw.Error for a damaged database: what was to be looked at is so still.
+    """
+
+    def __init__(self, books: Books, clock: Clock, folder: Folder, bounds: Bounds) -> None:
+        self._books, self._clock = books, clock
+        self._reader = Reader(folder, bounds)
+        self._refused: str | None = None
+        self._refused_at = 0
+        self.agenda = Agenda()
+        self.changed: Callable[[list[str]], None] = lambda _ids: None
+        self.held: Container[str] = ()
+        self.judges, self.written = False, 0
+
+    @property
+    def bounds(self) -> Bounds:
+        return self._reader.bounds
+
+    @bounds.setter
+    def bounds(self, bounds: Bounds) -> None:
+        self._reader.bounds = bounds
+
+    def restart(self, folder: Folder) -> None:
+        """Forgets what was read: the folder, the database or the clock is another one."""
+        self._reader = Reader(folder, self.bounds)
+
+    def hurry(self) -> None:
+        """What was put off is due now."""
+        self.agenda.hurry()
+        self._refused_at = 0
+
+    def refused(self, now: int) -> str | None:
+        """Why files could not be opened lately, where the host is to blame. They are tried again, at times."""
+        return self._refused if now <= self._refused_at + REFUSED_FOR else None
+
+    def step(self, now: int) -> None:
+        """Looks at what is due, a batch of it."""
+        batch = self.agenda.take(now, BATCH)
+        if not batch:
+            return
+        try:
+            self._look(batch, now)
+        except Exception:
+            self.agenda.add(batch)
+            raise
+
+    def decide(self, *made: Decision) -> None:
+        """Makes decisions durable, with what they make of their executions, before it returns."""
+        self._look([d.execution_id for d in made], self._clock.now(), {d.execution_id: d for d in made})
+
+    def _look(self, batch: list[str], now: int, made: Mapping[str, Decision] = NONE_MADE) -> None:
+        outcome = self._books.reconciler.look(
+            self._reader, batch, now, self._clock.stamp(), may_judge=self.judges, made=made, held=self.held
+        )
+        for execution_id, wait in outcome.again.items():
+            self.agenda.add_later(execution_id, now + wait // 1000)
+        if outcome.refused:
+            self._refused, self._refused_at = outcome.refused, now
+        if outcome.written:
+            self.written += len(outcome.written)
+            self.changed(outcome.written)

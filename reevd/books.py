@@ -78,8 +78,7 @@ class Books:
 
     def probe(self) -> None:
         """Writes to the database, through to the disk. Raises apsw.Error while that fails."""
-        with self.store.transaction():
-            self.store.set_meta("probed_at", self._clock.now())
+        self.store.note("probed_at", self._clock.now())
         self.store.checkpoint(truncate=False)
 
     def start_over(self, reason: str) -> None:

@@ -35,27 +35,65 @@ class Failure(NamedTuple):
 def parse(text: str, path: str) -> Benchmark:
     """Raises ValueError with the line and the field where the text is no benchmark."""
     try:
-        document = yaml.safe_load(text)
+        return _parse(yaml.safe_load(text), text, path)
+    except _FieldError as error:
+        raise ValueError(f"line {_line(text, error.field)}: field {error.field}: {error.why}") from None
     except yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from None
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+class _FieldError(Exception):
+    def __init__(self, field: str, why: str) -> None:
+        super().__init__(field, why)
+        self.field, self.why = field, why
+
+
+def _line(text: str, field: str) -> int:
+    """Where the field stands; the first line where it is missing."""
+    document = yaml.compose(text, Loader=yaml.SafeLoader)
+    assert isinstance(document, yaml.MappingNode)
+    keys = [key for key, _ in document.value if isinstance(key, yaml.ScalarNode) and key.value == field]
+    return keys[-1].start_mark.line + 1 if keys else 1
+
+
+def _parse(document: object, text: str, path: str) -> Benchmark:
     if not isinstance(document, dict):
         raise ValueError("line 1: it holds no YAML object")
     name = document.get("id")
     if not isinstance(name, str) or not EXECUTION_ID.fullmatch(name):
-        raise ValueError(f"field id: {name!r} is no name of letters, digits, dot, dash and underscore")
+        raise _FieldError("id", f"{name!r} is no name of letters, digits, dot, dash and underscore")
     tags = document.get("tags") or []
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-        raise ValueError("field tags: it is no list of texts")
+        raise _FieldError("tags", "it is no list of texts")
     return Benchmark(name, path, _text(document, "description"), dumps(tags), _text(document, "prompt"), text)
 
 
 def _text(document: dict[str, Any], field: str) -> str:
     value = document.get(field, "")
     if not isinstance(value, str):
-        raise ValueError(f"field {field}: it is no text")
+        raise _FieldError(field, "it is no text")
     return value
+
+
+def put(folder: str, text: str) -> Benchmark:
+    """Stores the case in the folder, in place of the file that holds its id, or else under its id's name.
+
+    Raises ValueError where it is no case, and OSError.
+    """
+    if len(text) > MAX_BYTES:
+        raise ValueError(f"it is longer than {MAX_BYTES} characters")
+    benchmark = parse(text, "")
+    standing = {b.id: b.path for b in read(folder)[0]}
+    path = standing.get(benchmark.id, os.path.join(folder, f"{benchmark.id}.yml"))
+    torn = os.path.join(folder, f".{benchmark.id}.yml.tmp")
+    with open(torn, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(torn, path)
+    return benchmark._replace(path=path)
 
 
 def read(folder: str) -> tuple[list[Benchmark], list[Failure]]:

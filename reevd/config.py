@@ -66,6 +66,7 @@ OPTIONS = (
     Option("total_seconds", 3600.0, "an execution without a result ends in Timeout after so long in all", least=1.0),
     Option("rescan_seconds", 30.0, "pause between full scans of the folder, where events arrive", least=0.1),
     Option("poll_seconds", 1.0, "pause between full scans where inotify cannot be had", least=0.1),
+    Option("max_running", 2, "at most so many runs that reevd started go on at once; the others are queued", least=1),
     Option("admin_group", "", "group whose members may sync, run and stop, besides root and the daemon's own user"),
 )
 
@@ -82,6 +83,7 @@ class Settings:
     total_seconds: float
     rescan_seconds: float
     poll_seconds: float
+    max_running: int
     admin_group: str
     once: bool = False
 
@@ -109,6 +111,11 @@ def _value(option: Option, flag: str | None, environ: Mapping[str, str], file: M
 
 
 def _check(option: Option, value: Any, where: str) -> Any:
+    if isinstance(option.default, int):
+        if not str(value).isascii() or not str(value).isdigit() or not option.least <= int(str(value)[:6]) <= 1000:
+            hint = f"a whole number from {option.least:g} to 1000"
+            raise ConfigError("reading", where, f"{value!r} cannot be used", hint)
+        return int(str(value))
     if isinstance(option.default, float):
         try:
             number = float(value)
@@ -150,7 +157,7 @@ def _parser() -> argparse.ArgumentParser:
     for option in OPTIONS:
         shown = (
             f"{option.help} (default: {option.default:g})"
-            if isinstance(option.default, float)
+            if isinstance(option.default, float | int)
             else (f"{option.help} (default: {option.default or 'none'})")
         )
         flag = f"--{option.name.replace('_', '-')}"

@@ -29,6 +29,9 @@ from reevd.engine import Engine
 from reevd.errors import ConfigError
 from reevd.listener import listen
 from reevd.lock import hold
+from reevd.runs.executor import Executor
+from reevd.runs.launch import detect
+from reevd.runs.spool import Spool
 
 STOP_SECONDS = 6.0
 LONGEST_SLEEP = 1.0
@@ -82,6 +85,7 @@ class _Daemon:
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)  # for signals
         self._engine = open_engine(settings)
         try:
+            self._executor = _executor(settings, self._engine)
             self._socket = listen(settings.socket)
             end, server_end = link.pair()
             self._link = link.EngineEnd(end)
@@ -91,7 +95,7 @@ class _Daemon:
             self._engine.close()
             raise
         self._engine.replaced = lambda: self._link.tell({"replaced": settings.database})
-        self._desk = Desk(self._engine, self._link, settings.benchmarks_dir)
+        self._desk = Desk(self._engine, self._executor, self._link, settings.benchmarks_dir)
 
     def run(self) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -132,6 +136,7 @@ class _Daemon:
                 if getattr(settings, name) != getattr(self._settings, name):
                     log.warning("a restart is needed for this setting", setting=name)
             self._engine.tune(*tuning(settings))
+            self._executor.slots = settings.max_running
             sync_benchmarks(self._engine, self._settings.benchmarks_dir)
             log.info("settings read anew")
         notify.tell(READY="1")
@@ -145,7 +150,7 @@ class _Daemon:
         poll.register(self._link, select.EPOLLIN)
         told, watchdog = False, notify.watchdog_seconds()
         while not self._stopping and not self._link.closed:
-            pause = self._engine.step()
+            pause = min(self._engine.step(), self._executor.step())
             if self._engine.ready and not told:
                 told = True
                 notify.tell(READY="1", STATUS=f"watching {self._settings.sessions_dir}")
@@ -171,6 +176,7 @@ class _Daemon:
             log.warning("the server did not end in time: killing it", server=self._server.pid)
             self._server.kill()
             self._server.wait()
+        self._executor.close()
         self._engine.close()
         if "LISTEN_PID" not in os.environ:
             os.unlink(self._settings.socket)
@@ -191,6 +197,11 @@ def _start_server(settings: Settings, listen_fd: int, link_fd: int) -> subproces
     }
     command = [sys.executable, "-m", "reevd.api.serve", orjson.dumps(arguments).decode()]
     return subprocess.Popen(command, pass_fds=(listen_fd, link_fd), stdin=subprocess.DEVNULL)
+
+
+def _executor(settings: Settings, engine: Engine) -> Executor:
+    folder = os.path.join(os.path.dirname(os.path.realpath(settings.database)), "spool")
+    return Executor(engine, Spool(folder), detect(os.environ, settings.sessions_dir), settings.max_running)
 
 
 def _gid(group: str) -> int | None:

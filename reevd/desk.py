@@ -7,27 +7,37 @@ from typing import Any
 
 from reevd import catalog
 from reevd.engine import Engine
-from reevd.link import EngineEnd, Request
+from reevd.link import EngineEnd, RefusedError, Request
+from reevd.runs import requests
+from reevd.runs.executor import Executor
 from reevd.times import SECOND
 
 
 class Desk:
     """Answers what comes over `link`. A sync is answered once the scan that it asked for has been stored."""
 
-    def __init__(self, engine: Engine, link: EngineEnd, benchmarks_dir: str) -> None:
-        self._engine, self._link, self._benchmarks_dir = engine, link, benchmarks_dir
+    def __init__(self, engine: Engine, executor: Executor, link: EngineEnd, benchmarks_dir: str) -> None:
+        self._engine, self._executor, self._link, self._benchmarks_dir = engine, executor, link, benchmarks_dir
         self._syncs: list[tuple[Request, dict[str, Any], int, int, int]] = []
-        self._ops: dict[str, Callable[[Request], None]] = {"health": self._health, "sync": self._sync}
+        self._ops: dict[str, Callable[[Request], None]] = {
+            "health": self._health,
+            "sync": self._sync,
+            "run": self._run,
+            "stop": self._stop,
+            "upsert": self._upsert,
+        }
 
     def serve(self) -> bool:
         """Answers what can be answered now. Returns whether something new was asked."""
         requests = self._link.receive()
         for request in requests:
             op = self._ops.get(request.op)
-            if op is None:
-                self._link.refuse(request, f"the engine knows no {request.op!r}")
-            else:
+            try:
+                if op is None:
+                    raise RefusedError(503, f"the engine knows no {request.op!r}")
                 op(request)
+            except RefusedError as error:
+                self._link.refuse(request, error)
         waiting = []
         for sync in self._syncs:
             request, benchmarks, scan, written, began = sync
@@ -46,7 +56,22 @@ class Desk:
         return bool(requests)
 
     def _health(self, request: Request) -> None:
-        self._link.answer(request, self._engine.health()._asdict())
+        self._link.answer(
+            request,
+            {**self._engine.health()._asdict(), "queued": self._executor.queued, "running": self._executor.running},
+        )
+
+    def _run(self, request: Request) -> None:
+        self._link.answer(request, requests.run(self._engine, self._executor, request.args))
+
+    def _stop(self, request: Request) -> None:
+        self._link.answer(request, requests.stop(self._engine, self._executor, request.args))
+
+    def _upsert(self, request: Request) -> None:
+        benchmark = requests.upsert(self._benchmarks_dir, request.args)
+        sync_benchmarks(self._engine, self._benchmarks_dir)
+        message = f"{benchmark.id} stands in {benchmark.path}"
+        self._link.answer(request, {"success": True, "benchmark_id": benchmark.id, "message": message})
 
     def _sync(self, request: Request) -> None:
         began, written = self._engine.clock.now(), self._engine.written

@@ -1,6 +1,6 @@
 """Between the two processes of the daemon: the server asks, the engine answers; both ends of one socket pair.
 
-A packet is one JSON object. Request: `{"id", "op", "args"}`. Answer: `{"id", "answer"}` or `{"id", "error"}`.
+A packet is one JSON object. Request: `{"id", "op", "args"}`. Answer: `{"id", "answer"}` or `{"id", "error", "status"}`.
 A packet without an id is news from the engine: `{"changed": [execution_id, ...]}`. The end of one process is
 the end of the socket, which the other one sees.
 """
@@ -27,7 +27,19 @@ def pair() -> tuple[socket.socket, socket.socket]:
 
 
 class LinkError(Exception):
-    """The engine does not answer, or says that it cannot do what was asked."""
+    """The engine does not answer, or says that it cannot do what was asked; `status` is HTTP's word for it."""
+
+    def __init__(self, message: str, status: int = 503) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class RefusedError(Exception):
+    """What was asked for is not done: why, and what to try, with HTTP's status for it."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class Request(NamedTuple):
@@ -67,8 +79,8 @@ class EngineEnd:
     def answer(self, request: Request, answer: object) -> None:
         self._send({"id": request.id, "answer": answer})
 
-    def refuse(self, request: Request, error: str) -> None:
-        self._send({"id": request.id, "error": error})
+    def refuse(self, request: Request, error: RefusedError) -> None:
+        self._send({"id": request.id, "error": str(error), "status": error.status})
 
     def tell(self, news: dict[str, Any]) -> None:
         """News may be dropped where the server is slow: it reads the database, and looks there again."""
@@ -130,6 +142,6 @@ class ServerEnd:
                 self._on_news(message)
         elif not waiting.done():
             if "error" in message:
-                waiting.set_exception(LinkError(message["error"]))
+                waiting.set_exception(LinkError(message["error"], message["status"]))
             else:
                 waiting.set_result(message["answer"])

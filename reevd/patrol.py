@@ -76,6 +76,10 @@ class Patrol:
         """Makes decisions durable, with what they make of their executions, before it returns."""
         self._look([d.execution_id for d in made], self._clock.now(), {d.execution_id: d for d in made})
 
+    def look(self, execution_id: str) -> None:
+        """At once, at one."""
+        self._look([execution_id], self._clock.now())
+
     def _look(self, batch: list[str], now: int, made: Mapping[str, Decision] = NONE_MADE) -> None:
         outcome = self._books.reconciler.look(
             self._reader, batch, now, self._clock.stamp(), may_judge=self.judges, made=made, held=self.held

@@ -206,6 +206,10 @@ class Store:
     def set_meta(self, key: str, value: int | str) -> None:
         self.db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (key, value))
 
+    def note(self, key: str, value: int | str) -> None:
+        with self.transaction():
+            self.set_meta(key, value)
+
     def shift(self, jump: int) -> int:
         """The clock was set by so many microseconds: what has not ended keeps its time. Returns how many."""
         rows = [Execution._make(r) for r in self.rows(f"{_SELECT} WHERE deadline_at IS NOT NULL")]
@@ -216,8 +220,7 @@ class Store:
     def benchmarks(self) -> dict[str, Benchmark]:
         return {row[0]: Benchmark._make(row) for row in self.rows("SELECT * FROM benchmarks")}
 
-    def replace_benchmarks(self, rows: Iterable[Benchmark], gone: Iterable[str]) -> None:
-        rows = list(rows)
+    def replace_benchmarks(self, rows: Sequence[Benchmark], gone: Iterable[str]) -> None:
         with self.transaction():
             self.db.executemany("DELETE FROM benchmarks WHERE id = ?", [(i,) for i in (*gone, *(b.id for b in rows))])
             self.db.executemany("INSERT INTO benchmarks VALUES (?,?,?,?,?,?)", rows)

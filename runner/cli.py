@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from runner import __version__
 from runner.agents import AGENTS, Agents
@@ -31,6 +31,18 @@ the chain cannot be reached; 124 timeout; 130 interrupted"""
 class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UsageError("reading", "the command line", message, "reev-runner --help")
+
+
+class ListAgents(argparse.Action):
+    """`--list-agents`: a name a line, for programs."""
+
+    def __init__(self, *, agents: Agents, **settings: Any) -> None:
+        super().__init__(nargs=0, **settings)
+        self._agents = agents
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        print("\n".join(self._agents))
+        parser.exit()
 
 
 def main(argv: Sequence[str] | None = None, *, mode: Mode = "installed", agents: Agents = AGENTS) -> int:
@@ -62,6 +74,7 @@ def _options(argv: Sequence[str] | None, agents: Agents) -> argparse.Namespace:
     add("--sessions-dir", metavar="DIR", type=Path, help=f"default: REEV_SESSIONS_DIR, else {DEFAULT_SESSIONS}")
     add("--rpc-url", metavar="URL", help="a chain to run on (default: the embedded one)")
     add("--timeout", metavar="S", type=float, default=DEFAULT_TIMEOUT, help="seconds a run may take (default: 300)")
+    add("--list-agents", action=ListAgents, agents=agents, help="print the names of the agents, and exit")
     add("--version", action="version", version=f"reev-runner {__version__}")
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--quiet", action="store_true", help="print nothing but errors")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 import apsw
@@ -59,8 +60,11 @@ async def _bad_cursor(request: Request, error: Exception) -> Response:
     return problem(400, "bad request", message)
 
 
-async def _engine_silent(_: Request, error: Exception) -> Response:
-    return problem(503, "not ready", f"asking the engine: {error}: try again in a moment")
+async def _engine_refuses(_: Request, error: Exception) -> Response:
+    assert isinstance(error, LinkError)
+    if error.status == 503:
+        return problem(503, "not ready", f"asking the engine: {error}: try again in a moment")
+    return problem(error.status, HTTPStatus(error.status).phrase.lower(), str(error))
 
 
 async def _database_failed(_: Request, error: Exception) -> Response:
@@ -76,7 +80,7 @@ FAILURES: dict[Any, Any] = {
     HTTPException: _refused,
     BadRequestError: _bad_request,
     CursorError: _bad_cursor,
-    LinkError: _engine_silent,
+    LinkError: _engine_refuses,
     apsw.Error: _database_failed,
     Exception: _defect,
 }

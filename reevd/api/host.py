@@ -1,4 +1,4 @@
-"""Endpoints about the daemon itself: how it is, what it cannot read, and a sync."""
+"""Endpoints about the daemon itself: how it is, and what it cannot read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from reevd.link import LinkError
 from reevd.model import Status
 from reevd.times import SECOND, rfc3339
 
-SYNC_SECONDS = 600.0
 HEALTH_SECONDS = 2.0
 
 
@@ -31,7 +30,6 @@ class Host:
         return [
             Route("/health", self.health),
             Route("/problems", self.problems),
-            Route("/sync", self.sync, methods=["POST"]),
         ]
 
     async def health(self, _: Request) -> Response:
@@ -70,10 +68,6 @@ class Host:
 
     async def problems(self, request: Request) -> Response:
         return JSON(self._service.query.problems(*paging(request))._asdict())
-
-    async def sync(self, request: Request) -> Response:
-        refusal = self._service.refusal(request, "sync")
-        return refusal or JSON(await self._service.link.call("sync", timeout=SYNC_SECONDS))
 
 
 def _size(path: str) -> int:

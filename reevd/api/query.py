@@ -134,7 +134,10 @@ class Query:
         return {**found, "recent_executions": recent, "latest_execution_id": latest}
 
     def agents(self) -> list[str]:
-        return [agent for (agent,) in self._rows("SELECT DISTINCT agent FROM execution_states ORDER BY agent")]
+        """Those that have run, and those that the runner knows."""
+        ran = {agent for (agent,) in self._rows("SELECT DISTINCT agent FROM execution_states")}
+        noted = self._rows("SELECT value FROM meta WHERE key = 'agents'")
+        return sorted(ran.union(*(orjson.loads(value) for (value,) in noted)))
 
     def problems(self, limit: int, cursor: str | None) -> Page:
         after = _decode(cursor, 1)[0] if cursor is not None else ""

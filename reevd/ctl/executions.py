@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from argparse import ArgumentParser
+from collections.abc import Sequence
 
 from reevd.ctl import render
 from reevd.ctl.client import part
@@ -50,9 +51,13 @@ def list_(shell: Shell) -> int:
 
 def wait(shell: Shell) -> int:
     """Until every execution has ended: 0 where all are Completed. An id that is not known yet is waited for."""
-    asked = shell.asked
-    ends = None if asked.timeout is None else time.monotonic() + asked.timeout
-    waiting, worst, pause = dict.fromkeys(asked.id), DONE, FIRST_PAUSE
+    return wait_for(shell, shell.asked.id, shell.asked.timeout)
+
+
+def wait_for(shell: Shell, execution_ids: Sequence[str], timeout: float | None) -> int:
+    """Waits so many seconds at most, and prints each end as it comes; the exit status."""
+    ends = None if timeout is None else time.monotonic() + timeout
+    waiting, worst, pause = dict.fromkeys(execution_ids), DONE, FIRST_PAUSE
     while waiting:
         for execution_id in list(waiting):
             try:

@@ -7,7 +7,7 @@ import time
 from argparse import ArgumentParser
 
 from reevd.ctl import render
-from reevd.ctl.shell import API, DONE, UNSUCCESSFUL, RefusedError, Shell
+from reevd.ctl.shell import DONE, UNSUCCESSFUL, Shell
 from reevd.ctl.usage import Command
 
 
@@ -44,10 +44,7 @@ def health(shell: Shell) -> int:
 
 def sync(shell: Shell) -> int:
     """Reads the benchmarks and scans the sessions folder now."""
-    answer = shell.client.post(f"{API}/sync")
-    if answer.status != 200:
-        raise RefusedError(answer.status, answer.json())
-    found = answer.json()
+    found = shell.post("/sync")
     benchmarks, sessions = found["benchmarks"], found["sessions"]
     lines = [
         f"benchmarks: {', '.join(f'{benchmarks[name]} {name}' for name in ('inserted', 'updated', 'unchanged'))}",

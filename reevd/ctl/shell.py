@@ -42,6 +42,13 @@ class Shell:
             raise RefusedError(answer.status, answer.json())
         return answer.json()
 
+    def post(self, path: str, body: object = None) -> Any:
+        """The JSON of an answer. Raises RefusedError for all but success."""
+        answer = self.client.post(f"{API}{path}", body)
+        if answer.status not in (200, 202):
+            raise RefusedError(answer.status, answer.json())
+        return answer.json()
+
     def say(self, answer: Any, text: str) -> None:
         """Prints `answer` as it came with --json, else `text`."""
         print(json.dumps(answer, ensure_ascii=False) if self.asked.json else render.colour(text, wanted=self._tty))

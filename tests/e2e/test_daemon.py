@@ -69,8 +69,9 @@ def test_kill_9_loses_nothing_and_leaves_no_server_behind(tmp_path: Path) -> Non
 def test_the_end_of_the_server_ends_the_daemon_with_an_error(tmp_path: Path) -> None:
     running = Daemon(tmp_path).start()
     assert running.process is not None
-    (child,) = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children").read_text().split()
-    os.kill(int(child), signal.SIGKILL)
+    children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children").read_text().split()
+    (server,) = (pid for pid in map(int, children) if b"reevd.api.serve" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    os.kill(server, signal.SIGKILL)
     assert running.process.wait(15) == 1
     assert "the server ended by itself" in running.log()
 

@@ -1,0 +1,70 @@
+"""Endpoints that change something: who may is decided here, what it means by the engine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from reevd.api.answers import JSON, unknown
+from reevd.api.questions import BadRequestError
+from reevd.api.service import Service
+
+SYNC_SECONDS = 600.0
+SECONDS = 30.0
+
+
+class Control:
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/benchmarks/{benchmark}/run", self.run, methods=["POST"]),
+            Route("/benchmarks/{benchmark}/stop/{id}", self.stop, methods=["POST"]),
+            Route("/sync", self.sync, methods=["POST"]),
+            Route("/upsert-yml", self.upsert, methods=["POST"]),
+        ]
+
+    async def run(self, request: Request) -> Response:
+        """202 once the execution is queued for good: a runner starts as soon as a slot is free."""
+        if refusal := self._service.refusal(request, "run benchmarks"):
+            return refusal
+        asked = {"benchmark_id": request.path_params["benchmark"], "body": await _body(request), "uid": _uid(request)}
+        return JSON(await self._service.link.call("run", asked, timeout=SECONDS), 202)
+
+    async def stop(self, request: Request) -> Response:
+        """The execution, Stopped; 409 where it had ended."""
+        if refusal := self._service.refusal(request, "stop executions"):
+            return refusal
+        benchmark, execution_id = request.path_params["benchmark"], request.path_params["id"]
+        asked = {"benchmark_id": benchmark, "execution_id": execution_id, "uid": _uid(request)}
+        await self._service.link.call("stop", asked, timeout=SECONDS)
+        found = self._service.query.execution(execution_id)
+        return JSON(found) if found else unknown("execution", execution_id)
+
+    async def sync(self, request: Request) -> Response:
+        if refusal := self._service.refusal(request, "sync"):
+            return refusal
+        return JSON(await self._service.link.call("sync", timeout=SYNC_SECONDS))
+
+    async def upsert(self, request: Request) -> Response:
+        """Stores a benchmark case, where it is a valid one."""
+        if refusal := self._service.refusal(request, "store benchmarks"):
+            return refusal
+        return JSON(await self._service.link.call("upsert", {"body": await _body(request)}, timeout=SECONDS))
+
+
+async def _body(request: Request) -> Any:
+    try:
+        return orjson.loads(await request.body())
+    except orjson.JSONDecodeError as error:
+        raise BadRequestError(f"the body is no JSON: {error}") from None
+
+
+def _uid(request: Request) -> int:
+    uid: int = request.scope["extensions"]["reevd.peer"]["uid"]
+    return uid

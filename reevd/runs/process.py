@@ -1,0 +1,75 @@
+"""A runner's process: its own session and process group, watched through a pidfd, found again after a restart."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+
+from reevd.runs.launch import MARK
+
+
+class Process:
+    """One runner. Ready for reading, as a descriptor, once it has ended.
+
+    child   where it is a child of ours: then how it ended is known
+    """
+
+    def __init__(self, pid: int, child: subprocess.Popen[bytes] | None = None) -> None:
+        """Raises ProcessLookupError where it is gone."""
+        self.pid, self._child = pid, child
+        self._pidfd = os.pidfd_open(pid)
+
+    def fileno(self) -> int:
+        return self._pidfd
+
+    @property
+    def ended(self) -> bool:
+        return bool(select.select([self._pidfd], [], [], 0)[0])
+
+    def signal(self, number: signal.Signals) -> None:
+        """To all of its group: what the runner started ends with it."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
+
+    def close(self) -> str:
+        """Once it has ended: how, in words."""
+        os.close(self._pidfd)
+        status = self._child.wait() if self._child else None
+        if status is None:
+            return "its runner ended while reevd was restarted"
+        if status >= 0:
+            return f"its runner ended with exit status {status}"
+        return f"its runner was killed by {signal.Signals(-status).name}"
+
+
+def start(command: Sequence[str], environ: Mapping[str, str], stderr: int) -> Process:
+    """Raises OSError where it cannot be started."""
+    child = subprocess.Popen(
+        command,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=stderr,
+        start_new_session=True,
+    )
+    return Process(child.pid, child)
+
+
+def find(execution_ids: Sequence[str]) -> dict[str, Process]:
+    """The runners of these executions that are alive, by the mark in their environment: session leaders only."""
+    wanted = {f"{MARK}={execution_id}".encode(): execution_id for execution_id in execution_ids}
+    found: dict[str, Process] = {}
+    for name in os.listdir("/proc") if wanted else ():
+        if not name.isdigit():
+            continue
+        # It may end at any moment, and other users' processes are not ours to look at.
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{name}/environ", "rb") as file:
+                marks = wanted.keys() & set(file.read().split(b"\0"))
+            if marks and os.getsid(int(name)) == int(name):
+                found[wanted[marks.pop()]] = Process(int(name))
+    return found

@@ -84,7 +84,7 @@ def derive(evidence: Evidence, now: int, limits: Limits = DEFAULT_LIMITS) -> Exe
     state = _state(evidence, session)
     queued = next((d for d in evidence.decisions if d.kind == "queued"), None)
     started = _sharpest(session and session.started_at, trace and trace.first_at)
-    begins = [at for at in (queued and queued.at, started) if at]
+    begins = [at for at in (queued and queued.at, _sharpest(started, queued and queued.at)) if at]
     created = rfc3339(min(begins)) if begins else previous.created_at if previous else rfc3339(evidence.began_at)
     result = session.result if session else None
     score = result.score if result else None

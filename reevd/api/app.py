@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 from reevd.api.answers import FAILURES
 from reevd.api.benchmarks import Benchmarks
 from reevd.api.control import Control
+from reevd.api.events import Events
 from reevd.api.executions import Executions, one
 from reevd.api.host import Host
 from reevd.api.service import Service
@@ -23,7 +24,9 @@ class App:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        routes = [route for group in (Executions, Benchmarks, Control, Host) for route in group(service).routes()]
+        routes = [
+            route for group in (Executions, Benchmarks, Events, Control, Host) for route in group(service).routes()
+        ]
         self._app = Starlette(routes=[Mount(BASE, routes=routes)], exception_handlers=FAILURES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

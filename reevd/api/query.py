@@ -44,14 +44,20 @@ class CursorError(ValueError):
     """A cursor that this API never gave out."""
 
 
+def connect(path: str) -> apsw.Connection:
+    """For reading only."""
+    db = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
+    db.set_busy_timeout(BUSY_MS)
+    db.pragma("cache_size", -PAGE_CACHE_KIB)
+    return db
+
+
 class Query:
     """One connection for reading. Raises apsw.Error as SQLite does."""
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._db = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
-        self._db.set_busy_timeout(BUSY_MS)
-        self._db.pragma("cache_size", -PAGE_CACHE_KIB)
+        self._db = connect(path)
 
     def close(self) -> None:
         self._db.close()
@@ -64,25 +70,25 @@ class Query:
 
     def execution(self, execution_id: str) -> dict[str, Any] | None:
         rows = self._rows(f"SELECT {COLUMNS} FROM execution_states WHERE execution_id = ?", (execution_id,))  # noqa: S608
-        return _shown(rows[0]) if rows else None
+        return shown(rows[0]) if rows else None
 
     def newest(self, benchmark_id: str) -> dict[str, Any] | None:
         """The newest execution of a benchmark."""
         query = f"SELECT {COLUMNS} FROM execution_states WHERE benchmark_id = ? ORDER BY created_at DESC, execution_id DESC LIMIT 1"  # noqa: S608, E501
         rows = self._rows(query, (benchmark_id,))
-        return _shown(rows[0]) if rows else None
+        return shown(rows[0]) if rows else None
 
     def executions(self, wanted: Filter, limit: int, cursor: str | None) -> Page:
         """Newest first. Raises CursorError."""
-        conditions, values = _conditions(wanted)
+        clauses, values = conditions(wanted)
         if cursor is not None:
-            conditions.append("(created_at, execution_id) < (?, ?)")
+            clauses.append("(created_at, execution_id) < (?, ?)")
             values += _decode(cursor, 2)
-        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+        where = f"WHERE {' AND '.join(clauses)}" if clauses else ""
         query = f"SELECT {COLUMNS} FROM execution_states {where} ORDER BY created_at DESC, execution_id DESC LIMIT ?"  # noqa: S608
         rows = self._rows(query, (*values, limit + 1))
         last = Execution._make(rows[limit - 1]) if len(rows) > limit else None
-        return Page([_shown(row) for row in rows[:limit]], last and _encode(last.created_at, last.execution_id))
+        return Page([shown(row) for row in rows[:limit]], last and _encode(last.created_at, last.execution_id))
 
     def history(self, execution_id: str) -> Any:
         """JSON array of {status, at, reason}; None where the execution is unknown."""
@@ -152,7 +158,7 @@ class Query:
         return count
 
 
-def _shown(row: tuple[Any, ...]) -> dict[str, Any]:
+def shown(row: tuple[Any, ...]) -> dict[str, Any]:
     """A row as the API shows an execution."""
     e = Execution._make(row)
     return {
@@ -185,10 +191,11 @@ def _benchmark(row: tuple[Any, ...]) -> dict[str, Any]:
     return {"id": row[0], "description": row[1], "tags": _json(row[2]), "prompt": row[3]}
 
 
-def _conditions(wanted: Filter) -> tuple[list[str], list[Any]]:
-    conditions, values = [], list[Any]()
+def conditions(wanted: Filter) -> tuple[list[str], list[Any]]:
+    """The SQL of a filter: conditions to be joined by AND, and their values."""
+    found, values = [], list[Any]()
     if wanted.status:
-        conditions.append(f"status IN ({','.join('?' * len(wanted.status))})")
+        found.append(f"status IN ({','.join('?' * len(wanted.status))})")
         values += wanted.status
     for column, operator, value in (
         ("agent", "=", wanted.agent),
@@ -199,13 +206,13 @@ def _conditions(wanted: Filter) -> tuple[list[str], list[Any]]:
         ("score", "<=", wanted.max_score),
     ):
         if value is not None:
-            conditions.append(f"{column} {operator} ?")
+            found.append(f"{column} {operator} ?")
             values.append(value)
     if wanted.text:
         columns = ("execution_id", "benchmark_id", "agent", "error_message", "reason")
-        conditions.append("(" + " OR ".join(f"instr(lower({c}), ?)" for c in columns) + ")")
+        found.append("(" + " OR ".join(f"instr(lower({c}), ?)" for c in columns) + ")")
         values += [wanted.text.lower()] * len(columns)
-    return conditions, values
+    return found, values
 
 
 def _encode(*parts: str) -> str:

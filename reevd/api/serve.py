@@ -56,8 +56,13 @@ class Server(uvicorn.Server):
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.stop)
         yield
 
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
     def stop(self) -> None:
         self.should_exit = True
+        self._service.hub.end()
 
 
 async def serve(arguments: dict[str, Any]) -> None:
@@ -74,7 +79,7 @@ async def serve(arguments: dict[str, Any]) -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    server = Server(config)
+    server = Server(config, service)
 
     def news(message: dict[str, Any]) -> None:
         if "replaced" in message:

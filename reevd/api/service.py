@@ -8,6 +8,7 @@ import pwd
 from starlette.requests import Request
 
 from reevd.api.answers import JSON, problem
+from reevd.api.hub import Hub
 from reevd.api.query import Query
 from reevd.link import LinkError, ServerEnd
 
@@ -22,6 +23,7 @@ class Service:
         self.database, self.started_at, self._admin_gid = database, started_at, admin_gid
         self._query: Query | None = None
         self.end: ServerEnd | None = None
+        self.hub = Hub(database)
 
     @property
     def query(self) -> Query:
@@ -32,6 +34,7 @@ class Service:
 
     def reopen(self) -> None:
         """The database is another file than before."""
+        self.hub.end()
         if self._query is not None:
             self._query.close()
             self._query = None

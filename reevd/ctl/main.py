@@ -15,6 +15,7 @@ from reevd.errors import ConfigError, ReevdError
 
 MODULES = {
     "executions": ("status", "list", "show", "wait", "history", "tools"),
+    "watch": ("watch",),
     "runs": ("run", "stop"),
     "host": ("agents", "problems", "health", "sync", "verify"),
 }

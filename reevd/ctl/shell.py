@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from reevd.ctl import render
@@ -25,19 +26,24 @@ class RefusedError(Exception):
         self.status = status
 
 
+def query_text(query: Mapping[str, object]) -> str:
+    """`?a=1&b=2`, without what is None; a list stands for several."""
+    pairs = [(k, v) for k, values in query.items() for v in (values if isinstance(values, list) else [values])]
+    text = "&".join(f"{k}={part(str(v))}" for k, v in pairs if v is not None)
+    return f"?{text}" if text else ""
+
+
 class Shell:
     """One invocation: what was asked, of whom, and how to print it."""
 
     def __init__(self, asked: Namespace) -> None:
         self.asked = asked
         self.client = Client(find_socket(asked.socket))
-        self._tty = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        self.tty = sys.stdout.isatty() and "NO_COLOR" not in os.environ
 
     def get(self, path: str, **query: object) -> Any:
         """The JSON of an answer. Raises RefusedError for all but 200."""
-        pairs = [(k, v) for k, values in query.items() for v in (values if isinstance(values, list) else [values])]
-        text = "&".join(f"{k}={part(str(v))}" for k, v in pairs if v is not None)
-        answer = self.client.get(f"{API}{path}{'?' if text else ''}{text}")
+        answer = self.client.get(f"{API}{path}{query_text(query)}")
         if answer.status != 200:
             raise RefusedError(answer.status, answer.json())
         return answer.json()
@@ -51,4 +57,4 @@ class Shell:
 
     def say(self, answer: Any, text: str) -> None:
         """Prints `answer` as it came with --json, else `text`."""
-        print(json.dumps(answer, ensure_ascii=False) if self.asked.json else render.colour(text, wanted=self._tty))
+        print(json.dumps(answer, ensure_ascii=False) if self.asked.json else render.colour(text, wanted=self.tty))

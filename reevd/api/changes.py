@@ -1,0 +1,53 @@
+"""What changed since: the questions behind the live events. A connection of its own, which only watches."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from reevd.api.query import Filter, conditions, connect, shown
+from reevd.schema import COLUMNS
+
+
+class Change(NamedTuple):
+    """An execution as it stands after its change of that number."""
+
+    number: int
+    execution: dict[str, Any]
+
+
+class Changes:
+    """Raises apsw.Error as SQLite does."""
+
+    def __init__(self, path: str) -> None:
+        self._db = connect(path)
+        self.birth: str = self._db.execute("SELECT value FROM meta WHERE key = 'birth'").get
+        """Another one where the database was made anew, and numbers begin again."""
+
+    def close(self) -> None:
+        self._db.close()
+
+    @property
+    def version(self) -> int:
+        """Another number after each commit of the engine."""
+        version: int = self._db.pragma("data_version")
+        return version
+
+    @property
+    def last(self) -> int:
+        """The number of the newest change; 0 where there is none."""
+        number: int = self._db.execute("SELECT coalesce(max(change), 0) FROM execution_states").get
+        return number
+
+    def since(self, number: int, last: int, wanted: Filter, limit: int) -> list[Change]:
+        """The changes behind `number` up to `last`, oldest first. Of each execution only the newest is there."""
+        where, values = conditions(wanted)
+        clause = " AND ".join(["change > ?", "change <= ?", *where])
+        query = f"SELECT change, {COLUMNS} FROM execution_states WHERE {clause} ORDER BY change LIMIT ?"  # noqa: S608
+        rows: list[tuple[Any, ...]] = self._db.execute(query, (number, last, *values, limit)).fetchall()
+        return [Change(row[0], shown(row[1:])) for row in rows]
+
+    def problems(self) -> dict[str, dict[str, Any]]:
+        """The files in trouble, by path; the first thousand."""
+        names = ("path", "execution_id", "kind", "message", "since")
+        rows = self._db.execute(f"SELECT {', '.join(names)} FROM problems ORDER BY path LIMIT 1000")  # noqa: S608
+        return {row[0]: dict(zip(names, row, strict=True)) for row in rows}

@@ -1,0 +1,108 @@
+"""Server-sent events: every change of an execution or a problem, as it is stored, and what came since a given one.
+
+An event's id is the database's birth and the number of the change. Who names one with `Last-Event-ID` gets
+everything since, in order; who names one of another database gets everything. Nothing is kept for anybody: the
+rows themselves carry the numbers, so that a restart of the daemon leaves no gap either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from reevd.api.answers import problem
+from reevd.api.changes import Changes
+from reevd.api.query import Filter
+from reevd.api.questions import BadRequestError, filter_
+from reevd.api.service import Service
+from reevd.clock import Clock
+from reevd.times import rfc3339
+
+HEARTBEAT_SECONDS = 15.0
+BATCH = 100
+MOST_LISTENERS = 64
+
+Problems = Mapping[str, dict[str, Any]]
+
+
+class Events:
+    def __init__(self, service: Service) -> None:
+        self._hub = service.hub
+
+    def routes(self) -> list[Route]:
+        return [Route("/events", self.events)]
+
+    async def events(self, request: Request) -> Response:
+        """`execution`, `problem` and `heartbeat` events; executions are filtered as their list is."""
+        wanted, after = filter_(request), _last_seen(request)
+        if self._hub.listeners >= MOST_LISTENERS:
+            message = f"listening to the events: {MOST_LISTENERS} clients do so already: try again later"
+            return problem(503, "not ready", message)
+        stream = self._stream(wanted, after)
+        start = await anext(stream)  # where the database cannot be read, the answer is an error yet
+
+        async def whole() -> AsyncIterator[bytes]:
+            async with aclosing(stream):
+                yield start
+                async for event in stream:
+                    yield event
+
+        return StreamingResponse(whole(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+    async def _stream(self, wanted: Filter, after: tuple[str, int] | None) -> AsyncGenerator[bytes, None]:
+        with self._hub.listen() as changes:
+            number, known = changes.last, changes.problems()
+            if after is not None:
+                # What a client has missed of the problems nobody knows: it is told of all there are.
+                number, known = after[1] if after[0] == changes.birth else 0, {}
+            yield b"retry: 1000\n\n" + _heartbeat(changes, number)
+            while not self._hub.ended(changes):
+                news, last = self._hub.news, changes.last
+                found = changes.since(number, last, wanted, BATCH)
+                for change in found:
+                    yield _event("execution", f"{changes.birth}-{change.number}", change.execution)
+                number = found[-1].number if len(found) == BATCH else last
+                if len(found) == BATCH or self._hub.ended(changes):
+                    continue
+                known, before = changes.problems(), known
+                for item in _differences(before, known):
+                    yield _event("problem", f"{changes.birth}-{number}", item)
+                try:
+                    await asyncio.wait_for(news.wait(), HEARTBEAT_SECONDS)
+                except TimeoutError:
+                    yield _heartbeat(changes, number)
+
+
+def _differences(before: Problems, now: Problems) -> Iterator[dict[str, Any]]:
+    """What is new or another trouble, and what is solved."""
+    for path, item in now.items():
+        if before.get(path) != item:
+            yield {**item, "solved": False}
+    for path in before.keys() - now.keys():
+        yield {**before[path], "solved": True}
+
+
+def _event(name: str, identity: str, content: object) -> bytes:
+    return b"id: %s\nevent: %s\ndata: %s\n\n" % (identity.encode(), name.encode(), orjson.dumps(content))
+
+
+def _heartbeat(changes: Changes, number: int) -> bytes:
+    return _event("heartbeat", f"{changes.birth}-{number}", {"timestamp": rfc3339(Clock().now())})
+
+
+def _last_seen(request: Request) -> tuple[str, int] | None:
+    """The birth and the number that the client saw last; `0` stands for nothing yet."""
+    text = request.headers.get("last-event-id", request.query_params.get("last_event_id"))
+    if not text:
+        return None
+    birth, _, number = text.rpartition("-")
+    if not number.isascii() or not number.isdigit() or len(number) > 18:
+        raise BadRequestError(f"Last-Event-ID is {text[:80]!r}: give the id of an event as it came, or 0")
+    return birth, int(number)

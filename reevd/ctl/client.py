@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Callable
-from typing import Any, NamedTuple
-from urllib.parse import quote
+
+TYPE_CHECKING = False  # as `typing` has it, which takes longer to import than the daemon takes to answer
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 DEFAULTS = ("logs/state/reevd.sock", "/run/reevd/reevd.sock")
 TIMEOUT_SECONDS = 30.0
@@ -18,9 +20,9 @@ class UnreachableError(Exception):
     """No daemon answers on the socket."""
 
 
-class Answer(NamedTuple):
-    status: int
-    text: bytes
+class Answer:
+    def __init__(self, status: int, text: bytes) -> None:
+        self.status, self.text = status, text
 
     def json(self) -> Any:
         return json.loads(self.text)
@@ -35,6 +37,10 @@ def find_socket(given: str | None) -> str:
 
 def part(text: str) -> str:
     """Text as one part of a path."""
+    if text.isascii() and text.replace("-", "").isalnum():  # as nearly all ids are
+        return text
+    from urllib.parse import quote
+
     return quote(text, safe="")
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from argparse import ArgumentParser
-from collections.abc import Sequence
 
 from reevd.ctl import render
 from reevd.ctl.client import part
 from reevd.ctl.shell import DONE, TIMED_OUT, UNSUCCESSFUL, RefusedError, Shell
 from reevd.ctl.usage import Command, filters, one_id
+
+TYPE_CHECKING = False  # as `typing` has it, which takes longer to import than the daemon takes to answer
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+    from collections.abc import Sequence
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.5
 

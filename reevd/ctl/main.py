@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
 from importlib import import_module
 
 from reevd.ctl import render
@@ -12,6 +11,10 @@ from reevd.ctl.client import UnreachableError
 from reevd.ctl.shell import DONE, NO_DAEMON, NOT_FOUND, UNSUCCESSFUL, USAGE, RefusedError, Shell
 from reevd.ctl.usage import Command, parser
 from reevd.errors import ConfigError, ReevdError
+
+TYPE_CHECKING = False  # as `typing` has it, which takes longer to import than the daemon takes to answer
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MODULES = {
     "executions": ("status", "list", "show", "wait", "history", "tools"),
@@ -22,12 +25,23 @@ MODULES = {
 
 
 def _commands(arguments: Sequence[str]) -> dict[str, Command]:
-    """Those of the module that the command asked for is in, and all of them where it is in none."""
-    asked = [module for module, names in MODULES.items() if any(name in arguments for name in names)]
+    """The one that is asked for, since each costs time to load and to describe; all of them where none is."""
+    asked = _asked(arguments)
     found: dict[str, Command] = {}
-    for module in asked if len(asked) == 1 else MODULES:
+    for module, names in MODULES.items():
+        if asked in names:
+            return {asked: import_module(f"reevd.ctl.{module}").COMMANDS[asked]}
+    for module in MODULES:
         found |= import_module(f"reevd.ctl.{module}").COMMANDS
     return found
+
+
+def _asked(arguments: Sequence[str]) -> str:
+    """The first word that is neither an option nor the value of one."""
+    for before, word in zip(("", *arguments), arguments, strict=False):
+        if not word.startswith("-") and before != "--socket":
+            return word
+    return ""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,8 +5,10 @@ Everything that came out of a file is escaped: a name or a message must not act 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+TYPE_CHECKING = False  # as `typing` has it, which takes longer to import than the daemon takes to answer
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
 
 MARKS = {"Queued": "…", "Running": "▶", "Completed": "✔", "Failed": "✘", "Stopped": "■", "Timeout": "⏱"}
 COLOURS = {"Completed": 32, "Failed": 31, "Timeout": 31, "Stopped": 33, "Running": 36, "healthy": 32, "degraded": 33}

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from argparse import SUPPRESS, ArgumentParser
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
 
+TYPE_CHECKING = False  # as `typing` has it, which takes longer to import than the daemon takes to answer
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from reevd.ctl.shell import Shell
 
 
-class Command(NamedTuple):
+def no_arguments(_: ArgumentParser) -> None:
+    pass
+
+
+class Command:
     """One command: its first docstring line is its help. `arguments` adds what it takes to its parser."""
 
-    run: Callable[[Shell], int]
-    arguments: Callable[[ArgumentParser], None] = lambda _parser: None
+    def __init__(self, run: Callable[[Shell], int], arguments: Callable[[ArgumentParser], None] = no_arguments) -> None:
+        self.run, self.arguments = run, arguments
 
     @property
     def help(self) -> str:
@@ -28,7 +33,7 @@ def parser(commands: Mapping[str, Command]) -> ArgumentParser:
         "--socket", help="the daemon's socket (REEVD_SOCKET; ./logs/state/reevd.sock; /run/reevd/reevd.sock)"
     )
     found.add_argument("--json", action="store_true", help="print what the API answered")
-    subparsers = found.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    subparsers = found.add_subparsers(prog="reevctl", dest="command", metavar="COMMAND", required=True)
     for name, command in commands.items():
         sub = subparsers.add_parser(name, help=command.help, description=command.help)
         # Also behind the command; only what is given there overrides what stands before it.

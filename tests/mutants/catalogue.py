@@ -134,9 +134,9 @@ MUTANTS = (
     ),
     Mutant(
         "verdicts before the first scan",
-        "reevd/engine.py",
-        "may_judge=self.ready)",
-        "may_judge=True)",
+        "reevd/patrol.py",
+        "may_judge=self.judges",
+        "may_judge=True",
         (DEFENCES + "no_verdict_is_spoken_before_the_first_scan_is_stored",),
     ),
     Mutant(
@@ -170,9 +170,9 @@ MUTANTS = (
     Mutant(
         "split transaction",
         "reevd/store.py",
-        "        self.db.executemany(_INSERT, rows)\n",
+        "        self.db.executemany(_INSERT, ",
         '        self.db.execute("COMMIT")\n        self.db.execute("BEGIN IMMEDIATE")\n'
-        "        self.db.executemany(_INSERT, rows)\n",
+        "        self.db.executemany(_INSERT, ",
         (CHAOS,),
     ),
     Mutant(

@@ -8,9 +8,14 @@ from typing import NamedTuple
 
 
 class Cost(NamedTuple):
-    """Of a process and its children together. `pss_mb`: memory, what is shared counted once."""
+    """Of a process and its children together.
+
+    pss_mb   memory, what is shared counted once: libraries count for less while others have them loaded too
+    own_mb   the part of it that is theirs alone: not backed by any file
+    """
 
     pss_mb: float
+    own_mb: float
     descriptors: int
     threads: int
 
@@ -21,17 +26,19 @@ def family(pid: int) -> list[int]:
     return [pid, *map(int, children)]
 
 
-def pss_mb(pid: int) -> float:
+def pss_mb(pid: int, kind: str = "Pss") -> float:
+    """`Pss_Anon`: of what is backed by no file."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
+        if line.startswith(f"{kind}:"):
             return int(line.split()[1]) / 1024
-    raise ValueError(f"process {pid} tells no Pss")
+    raise ValueError(f"process {pid} tells no {kind}")
 
 
 def cost(pid: int) -> Cost:
     pids = family(pid)
     return Cost(
         sum(map(pss_mb, pids)),
+        sum(pss_mb(p, "Pss_Anon") for p in pids),
         sum(len(os.listdir(f"/proc/{p}/fd")) for p in pids),
         sum(len(os.listdir(f"/proc/{p}/task")) for p in pids),
     )

@@ -22,7 +22,10 @@ from tests.perf.processes import cost, cpu_seconds
 
 KEPT_SECONDS = 60
 SAMPLE_SECONDS = 30
-HEADS = "minutes  executions  Running  problems    Pss MB    own MB   fds  threads   WAL MB     DB MB  pending    CPU s  health"
+HEADS = (
+    "minutes  executions  Running  problems    Pss MB    own MB   fds  threads   WAL MB     DB MB  pending    CPU s"
+    "  health"
+)
 
 
 def line(execution_id: str, kind: str, **fields: object) -> str:
@@ -60,7 +63,8 @@ def sample(running: Daemon, began: float) -> tuple[float, ...]:
     cpu = cpu_seconds(running.process.pid)
     print(
         f"{minutes:7.1f}{total:12,}{health['executions']['Running']:9}{health['problems']:10}{found.pss_mb:10.1f}"
-        f"{found.own_mb:10.1f}{found.descriptors:6}{found.threads:9}{wal:9.1f}{health['database']['size_bytes'] / 1e6:10.1f}"
+        f"{found.own_mb:10.1f}{found.descriptors:6}{found.threads:9}{wal:9.1f}"
+        f"{health['database']['size_bytes'] / 1e6:10.1f}"
         f"{health['watch']['pending']:9}{cpu:9.1f}  {health['status']}",
         flush=True,
     )

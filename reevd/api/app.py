@@ -11,6 +11,7 @@ from reevd.api.answers import FAILURES
 from reevd.api.benchmarks import Benchmarks
 from reevd.api.executions import Executions, one
 from reevd.api.host import Host
+from reevd.api.logs import Logs
 from reevd.api.service import Service
 
 BASE = "/api/v1"
@@ -22,7 +23,7 @@ class App:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        routes = [route for group in (Executions, Benchmarks, Host) for route in group(service).routes()]
+        routes = [route for group in (Executions, Benchmarks, Host, Logs) for route in group(service).routes()]
         self._app = Starlette(routes=[Mount(BASE, routes=routes)], exception_handlers=FAILURES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -16,6 +16,7 @@ from reevd.errors import ConfigError, ReevdError
 MODULES = {
     "executions": ("status", "list", "show", "wait", "history", "tools"),
     "host": ("agents", "problems", "health", "sync", "verify"),
+    "traces": ("trace", "transactions"),
 }
 
 

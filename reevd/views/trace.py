@@ -1,0 +1,108 @@
+"""The trace of an execution: what it did step by step and what came of it, as a tree. Pure.
+
+An execution is as the API shows it, with `result_data` and `metadata` as JSON values; so are its tool calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from reevd.times import from_rfc3339
+from reevd.views import tools
+from reevd.views.action import action
+from reevd.views.cause import cause
+from reevd.views.judgement import judgement
+from reevd.views.observation import observation
+from reevd.views.steps import Step, final_result, prompt, steps
+from reevd.views.terminal import MARKS
+from reevd.views.text import line, milliseconds, percent, prose
+from reevd.views.tree import Branch, draw, some
+
+MOST_STEPS = 200
+ENDINGS = {"Completed": "Succeeded", "Failed": "Failed", "Stopped": "Stopped", "Timeout": "Timeout"}
+
+
+def final_status(execution: Mapping[str, Any]) -> str | None:
+    """How it ended: Succeeded, Failed, Stopped or Timeout; None where it has not ended."""
+    return ENDINGS.get(execution["status"])
+
+
+def is_running(execution: Mapping[str, Any]) -> bool:
+    return bool(execution["status"] == "Running")
+
+
+def trace(execution: Mapping[str, Any], calls: Sequence[Mapping[str, Any]]) -> str:
+    """The tree: the outcome, then why, then each step with its action and observation."""
+    status = execution["status"]
+    score = percent(execution.get("score")) or "none"
+    title = f"{MARKS.get(status, '?')} {line(execution['benchmark_id'], 200)} (Score: {score})"
+    return draw(Branch(f"{title}: {final_status(execution) or status}", _below(execution, calls)))
+
+
+def message(execution: Mapping[str, Any], calls: Sequence[Mapping[str, Any]]) -> str:
+    """What the trace is made of, or why there is none yet."""
+    count = len(steps(execution))
+    if count:
+        return f"{_counted(count, 'step')} of its result"
+    if calls:
+        ended = "its result holds no steps: " if final_status(execution) else "it runs, and this is known so far: "
+        return f"{ended}{_counted(len(calls), 'tool call')} of its telemetry"
+    if execution["status"] == "Queued":
+        return "it waits for its start: there is nothing to trace yet"
+    if final_status(execution) is None:
+        return "it runs, and nothing is known of its steps yet"
+    return "it ended without a trace: no steps in its result, no tool calls in its telemetry"
+
+
+def _below(execution: Mapping[str, Any], calls: Sequence[Mapping[str, Any]]) -> Iterator[Branch]:
+    taken = steps(execution)
+    yield from _why(execution, taken)
+    yield Branch(f"agent: {line(execution['agent'], 200)}")
+    yield Branch(f"status: {execution['status']}, {line(execution.get('reason'), 300)}")
+    yield Branch(f"execution: {line(execution['execution_id'])}{_took(execution)}")
+    if asked := prompt(execution):
+        yield Branch(f"prompt: {prose(asked)}")
+    yield from judgement(execution, taken)
+    if taken and calls:
+        yield Branch("tool calls", some(tools.in_short(calls), MOST_STEPS, "tool calls"))
+    if taken:
+        yield from some(map(_step, taken), MOST_STEPS, "steps")
+    elif calls:
+        ended = final_status(execution) is not None
+        yield from some(tools.as_steps(calls, ended=ended), MOST_STEPS, "tool calls")
+    if (missing := execution.get("tool_calls", 0) - len(calls)) > 0:
+        yield Branch(f"… and {missing:,} more tool calls: see its tool calls")
+    if not taken:
+        yield Branch(message(execution, calls))
+
+
+def _why(execution: Mapping[str, Any], taken: list[Step]) -> Iterator[Branch]:
+    """For what did not succeed: the error, and the cause that the last step with one tells."""
+    if execution["status"] in ("Completed", "Queued", "Running"):
+        return
+    causes = next((found for step in reversed(taken) if (found := cause(step))), [])
+    error = execution.get("error_message") or execution.get("reason")
+    yield Branch(f"why: {line(error)}", map(Branch, causes))
+
+
+def _step(step: Step) -> Branch:
+    below = [
+        Branch("ACTION" if step.instructions else "ACTION: no instructions", action(step.instructions, step.accounts)),
+        observation(step),
+    ]
+    if step.thought:
+        below.insert(0, Branch(f"THOUGHT: {prose(step.thought, 1_000)}"))
+    return Branch(f"Step {step.number}", below)
+
+
+def _took(execution: Mapping[str, Any]) -> str:
+    took = milliseconds(final_result(execution).get("execution_time_ms"))
+    if not took and execution.get("started_at") and execution.get("ended_at"):
+        began, ended = (from_rfc3339(execution[name]) for name in ("started_at", "ended_at"))
+        took = milliseconds((ended - began) / 1000) if began is not None and ended is not None else ""
+    return f", took {took}" if took else ""
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -69,16 +69,16 @@ class Accounts:
             return f"{units:,} units {of}".rstrip()
         return f"{amount(units, decimals)} {of or 'tokens'}"
 
-    def holding(self, state: Any) -> str:
-        """What an account holds, `10 USDC, 0.00203928 SOL`; where its state says nothing of that, the state."""
+    def holdings(self, state: Any) -> list[str]:
+        """What an account holds, the tokens first: `10 USDC` and `0.00203928 SOL`; else its state as it is."""
         if not isinstance(state, dict):
-            return line(state, 200)
+            return [line(state, 200)]
         held = []
         if (units := integer(state.get("amount"))) is not None:
             held.append(self.tokens(units, state["mint"] if isinstance(state.get("mint"), str) else None))
         if (lamports := integer(state.get("lamports"))) is not None:
             held.append(sol(lamports))
-        return ", ".join(held) or line(state, 200)
+        return held or [line(state, 200)]
 
 
 def integer(value: object) -> int | None:

@@ -14,11 +14,14 @@ from reevd.views.tree import Branch
 ADDRESS = 44  # letters that an address takes at most
 
 
-def action(several: Sequence[Instruction], accounts: Accounts) -> Iterator[Branch]:
+def action(several: Sequence[Instruction], accounts: Accounts, refused: int | None = None) -> Iterator[Branch]:
+    """One branch for each instruction; that with the index `refused` is marked."""
     for number, instruction in enumerate(several):
         does = meaning(instruction, accounts)
         text = f": {does.text}" if does else ""
-        yield Branch(f"{number}. {line(title(instruction.program), 100)}{text}", _parts(instruction, does, accounts))
+        mark = "✘ " if number == refused else ""
+        name = line(title(instruction.program), 100)
+        yield Branch(f"{mark}{number}. {name}{text}", _parts(instruction, does, accounts))
 
 
 def _parts(instruction: Instruction, does: Meaning | None, accounts: Accounts) -> Iterator[Branch]:

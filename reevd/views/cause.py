@@ -26,12 +26,23 @@ def cause(step: Step) -> list[str]:
     return list(_sentences(step))
 
 
+def refused_instruction(step: Step) -> int | None:
+    """The index of the instruction that the step's error names."""
+    found = _INDEX.search(_error(step))
+    return int(found[1]) if found else None
+
+
+def _error(step: Step) -> str:
+    """At its full length: the numbers may stand at its end."""
+    return step.error if isinstance(step.error, str) else line(step.error) if step.error else ""
+
+
 def _sentences(step: Step) -> Iterator[str]:
-    error = step.error if isinstance(step.error, str) else line(step.error) if step.error else ""
+    error = _error(step)
     refused = failed(calls(step.logs))
     if not error and refused is None:
         return
-    index = _index(error)
+    index = refused_instruction(step)
     instruction = step.instructions[index] if index is not None and index < len(step.instructions) else None
     program = refused.program if refused else instruction.program if instruction else ""
     number = _number(refused.error or "") if refused else None
@@ -39,7 +50,7 @@ def _sentences(step: Step) -> Iterator[str]:
     said = _said(refused)
     known = error_meaning(program, number) if number is not None else None
     if program and (said or known or number is not None):
-        words = said or known or "it does not say what that means"
+        words = known or said or "it does not say what that means"
         yield f"{line(title(program))}: {words}{'' if number is None else f' (its error {number})'}"
     if instruction and (does := meaning(instruction, step.accounts)):
         yield f"in instruction {index}: {line(title(instruction.program))} {does.text}"
@@ -53,7 +64,7 @@ def _holdings(does: Meaning, instruction: Instruction, accounts: Accounts) -> It
     for role, account in zip(does.roles, instruction.accounts, strict=False):
         state = accounts.state(account.address) if role in GIVERS else None
         if state is not None:
-            yield f"{accounts.name(account.address)} holds {accounts.holding(state)}"
+            yield f"{accounts.name(account.address)} holds {accounts.holdings(state)[0]}"
 
 
 def _said(refused: Call | None) -> str:
@@ -61,11 +72,6 @@ def _said(refused: Call | None) -> str:
     lines = [part for part in refused.parts if isinstance(part, str)] if refused else []
     told = [text for text in lines if not text.startswith(("Program data:", "Program return:", "Instruction: "))]
     return line(told[-1].removeprefix("Error: "), 300) if told else ""
-
-
-def _index(error: str) -> int | None:
-    found = _INDEX.search(error)
-    return int(found[1]) if found else None
 
 
 def _number(error: str) -> int | None:

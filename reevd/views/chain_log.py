@@ -29,5 +29,11 @@ def _below(call: Call, *, units: bool) -> Iterator[Branch]:
     yield from branches(call.parts, units=units)
     if call.succeeded is False:
         yield Branch(f"failed: {line(call.error)}")
-    elif call.succeeded is None:
-        yield Branch("its end is not in the log")
+    elif call.succeeded is None and not _goes_on(call):
+        yield Branch("the log ends here")
+
+
+def _goes_on(call: Call) -> bool:
+    """Whether the log ends within another call below."""
+    last = call.parts[-1] if call.parts else None
+    return isinstance(last, Call) and last.succeeded is None

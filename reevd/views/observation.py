@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reevd.views import chain_log
+from reevd.views.accounts import known
 from reevd.views.calls import calls
 from reevd.views.cause import cause
 from reevd.views.steps import Step
@@ -26,7 +27,7 @@ def _below(step: Step) -> Iterator[Branch]:
     if step.logs:
         yield Branch("log", chain_log.branches(calls(step.logs), units=False))
     if held := list(_held(step)):
-        width = min(max(len(name) for name, _ in held), NAME)
+        width = max(len(name) for name, _ in held)
         lines = (Branch(f"{name:<{width}}  {holds}") for name, holds in held)
         yield Branch("accounts afterwards", some(lines, MOST_ACCOUNTS, "accounts"))
 
@@ -35,4 +36,5 @@ def _held(step: Step) -> Iterator[tuple[str, str]]:
     """Programs are left out: what they hold tells nothing of the run."""
     for name, state in step.accounts.states.items():
         if not (isinstance(state, dict) and state.get("executable") is True):
-            yield line(name, NAME), step.accounts.holding(state)
+            token = known(name)
+            yield line(name, NAME) + (f" ({token})" if token else ""), ", ".join(step.accounts.holdings(state))

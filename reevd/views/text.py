@@ -37,7 +37,7 @@ def percent(value: object) -> str:
 
 
 def milliseconds(value: object) -> str:
-    """`0.5 ms`, `37.0 s`; the empty string for what is no number."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e12:
+    """`0.5 ms`, `37.0 s`; the empty string for what is no number, or nothing."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e12:
         return ""
     return f"{value / 1000:,.1f} s" if value >= 1000 else f"{value:.0f} ms" if value >= 10 else f"{value:.1f} ms"

@@ -15,6 +15,7 @@ from reevd.views.text import line, milliseconds, parameters
 from reevd.views.tree import Branch
 
 OUTCOMES = {"success": "✔", "error": "✘", "timeout": "✘"}
+MOST_LETTERS = 500
 Call = Mapping[str, Any]
 
 
@@ -33,14 +34,19 @@ def as_steps(calls: Sequence[Call], *, ended: bool) -> Iterator[Branch]:
         yield Branch(
             f"Step {number}: {_name(call)}",
             [
-                Branch("ACTION", _asked(call, proposed)),
+                Branch("ACTION" if proposed or call.get("params") else "ACTION: no parameters", _asked(call, proposed)),
                 Branch(f"OBSERVATION: {_outcome(call, ended=ended)}", _answered(call, proposed)),
             ],
         )
 
 
+def errors(calls: Sequence[Call]) -> list[str]:
+    """What the tools refused, and why."""
+    return [f"{_name(call)}: {line(call['error_message'])}" for call in calls if call.get("error_message")]
+
+
 def _asked(call: Call, proposed: list[Any]) -> Iterator[Branch]:
-    if asked := parameters(call.get("params")):
+    if asked := parameters(call.get("params"), MOST_LETTERS):
         yield Branch(f"parameters: {asked}")
     yield from action(proposed, Accounts())
 
@@ -55,7 +61,7 @@ def _outcome(call: Call, *, ended: bool) -> str:
 def _answered(call: Call, proposed: list[Any]) -> Iterator[Branch]:
     yield from _error(call)
     if call.get("result") is not None and not proposed:
-        yield Branch(f"result: {line(call['result'])}")
+        yield Branch(f"result: {line(call['result'], MOST_LETTERS)}")
 
 
 def _error(call: Call) -> Iterator[Branch]:

@@ -11,7 +11,7 @@ from typing import Any
 from reevd.times import from_rfc3339
 from reevd.views import tools
 from reevd.views.action import action
-from reevd.views.cause import cause
+from reevd.views.cause import cause, refused_instruction
 from reevd.views.judgement import judgement
 from reevd.views.observation import observation
 from reevd.views.steps import Step, final_result, prompt, steps
@@ -20,6 +20,7 @@ from reevd.views.text import line, milliseconds, percent, prose
 from reevd.views.tree import Branch, draw, some
 
 MOST_STEPS = 200
+MOST_ERRORS = 3
 ENDINGS = {"Completed": "Succeeded", "Failed": "Failed", "Stopped": "Stopped", "Timeout": "Timeout"}
 
 
@@ -44,22 +45,23 @@ def message(execution: Mapping[str, Any], calls: Sequence[Mapping[str, Any]]) ->
     """What the trace is made of, or why there is none yet."""
     count = len(steps(execution))
     if count:
-        return f"{_counted(count, 'step')} of its result"
+        return _counted(count, "step")
+    absent = "its result holds no steps" if final_result(execution) else "it left no result"
     if calls:
-        ended = "its result holds no steps: " if final_status(execution) else "it runs, and this is known so far: "
-        return f"{ended}{_counted(len(calls), 'tool call')} of its telemetry"
+        why = f"{absent}; it is traced by" if final_status(execution) else "it runs; known so far:"
+        return f"{why} {_counted(len(calls), 'tool call')}"
     if execution["status"] == "Queued":
         return "it waits for its start: there is nothing to trace yet"
     if final_status(execution) is None:
         return "it runs, and nothing is known of its steps yet"
-    return "it ended without a trace: no steps in its result, no tool calls in its telemetry"
+    return f"it ended without a trace: {absent}, and no tool calls are known"
 
 
 def _below(execution: Mapping[str, Any], calls: Sequence[Mapping[str, Any]]) -> Iterator[Branch]:
     taken = steps(execution)
-    yield from _why(execution, taken)
+    yield from _why(execution, taken, calls)
     yield Branch(f"agent: {line(execution['agent'], 200)}")
-    yield Branch(f"status: {execution['status']}, {line(execution.get('reason'), 300)}")
+    yield Branch(_status(execution))
     yield Branch(f"execution: {line(execution['execution_id'])}{_took(execution)}")
     if asked := prompt(execution):
         yield Branch(f"prompt: {prose(asked)}")
@@ -68,32 +70,43 @@ def _below(execution: Mapping[str, Any], calls: Sequence[Mapping[str, Any]]) -> 
         yield Branch("tool calls", some(tools.in_short(calls), MOST_STEPS, "tool calls"))
     if taken:
         yield from some(map(_step, taken), MOST_STEPS, "steps")
-    elif calls:
+    else:
+        yield Branch(f"trace: {message(execution, calls)}")
         ended = final_status(execution) is not None
         yield from some(tools.as_steps(calls, ended=ended), MOST_STEPS, "tool calls")
     if (missing := execution.get("tool_calls", 0) - len(calls)) > 0:
         yield Branch(f"… and {missing:,} more tool calls: see its tool calls")
-    if not taken:
-        yield Branch(message(execution, calls))
 
 
-def _why(execution: Mapping[str, Any], taken: list[Step]) -> Iterator[Branch]:
-    """For what did not succeed: the error, and the cause that the last step with one tells."""
+def _why(execution: Mapping[str, Any], taken: list[Step], calls: Sequence[Mapping[str, Any]]) -> Iterator[Branch]:
+    """For what did not succeed: the error, and the cause that its last step with one tells, else its tools."""
     if execution["status"] in ("Completed", "Queued", "Running"):
         return
-    causes = next((found for step in reversed(taken) if (found := cause(step))), [])
+    causes = next((found for step in reversed(taken) if (found := cause(step))), tools.errors(calls)[-MOST_ERRORS:])
     error = execution.get("error_message") or execution.get("reason")
     yield Branch(f"why: {line(error)}", map(Branch, causes))
 
 
 def _step(step: Step) -> Branch:
     below = [
-        Branch("ACTION" if step.instructions else "ACTION: no instructions", action(step.instructions, step.accounts)),
+        Branch("ACTION" if step.instructions else "ACTION: no instructions", _action(step)),
         observation(step),
     ]
     if step.thought:
         below.insert(0, Branch(f"THOUGHT: {prose(step.thought, 1_000)}"))
     return Branch(f"Step {step.number}", below)
+
+
+def _action(step: Step) -> Iterator[Branch]:
+    yield from action(step.instructions, step.accounts, refused_instruction(step))
+
+
+def _status(execution: Mapping[str, Any]) -> str:
+    """With the reason, where that is not said already; and how far it is, where it runs and tells."""
+    status, reason = execution["status"], execution.get("reason")
+    why = f", {line(reason, 300)}" if reason and reason != execution.get("error_message") else ""
+    done = execution.get("progress") or 0
+    return f"status: {status}{why}{f', {percent(done)} done' if done and final_status(execution) is None else ''}"
 
 
 def _took(execution: Mapping[str, Any]) -> str:

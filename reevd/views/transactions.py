@@ -38,7 +38,7 @@ def message(execution: Mapping[str, Any]) -> str:
         return "it waits for its start: there are no transactions yet"
     if final_status(execution) is None:
         return "it runs: logs of its transactions come with its result"
-    return "it ended without logs: none of its steps has any" if taken else "it ended without logs: it has no steps"
+    return f"it ended without logs: {'none of its steps has any' if taken else 'it has no steps'}"
 
 
 def _bounded(every: Iterator[str]) -> list[str]:

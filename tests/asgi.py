@@ -15,8 +15,11 @@ def ask(database: str, *paths: str) -> list[tuple[int, Any]]:
     """The status and the JSON of the answer to GET, for each path."""
 
     async def all_of_them() -> list[tuple[int, Any]]:
-        app = App(Service(database, None, 0))
-        return [await _get(app, path) for path in paths]
+        service = Service(database, None, 0)
+        app = App(service)
+        answers = [await _get(app, path) for path in paths]
+        service.reopen()  # closes it
+        return answers
 
     return asyncio.run(all_of_them())
 

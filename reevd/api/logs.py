@@ -125,7 +125,7 @@ def _logged(shown: dict[str, Any], form: str, *, units: bool) -> dict[str, Any]:
 
 
 def _read(shown: dict[str, Any]) -> dict[str, Any]:
-    """The same with its JSON as values; one alone may be as deep as JSON can be read."""
+    """The same with its JSON as values."""
     return {name: _value(name, value) if isinstance(value, orjson.Fragment) else value for name, value in shown.items()}
 
 

@@ -46,7 +46,7 @@ def message(execution: Mapping[str, Any], calls: Sequence[Mapping[str, Any]]) ->
     count = len(steps(execution))
     if count:
         return _counted(count, "step")
-    absent = "its result holds no steps" if final_result(execution) else "it left no result"
+    absent = _absent(execution)
     if calls:
         why = f"{absent}; it is traced by" if final_status(execution) else "it runs; known so far:"
         return f"{why} {_counted(len(calls), 'tool call')}"
@@ -55,6 +55,14 @@ def message(execution: Mapping[str, Any], calls: Sequence[Mapping[str, Any]]) ->
     if final_status(execution) is None:
         return "it runs, and nothing is known of its steps yet"
     return f"it ended without a trace: {absent}, and no tool calls are known"
+
+
+def _absent(execution: Mapping[str, Any]) -> str:
+    """Why there are no steps."""
+    if final_result(execution):
+        return "its result holds no steps"
+    stored = execution.get("result_data")  # a text where the result could not be stored: it says why
+    return f"its result is not known {line(stored)}" if isinstance(stored, str) else "it left no result"
 
 
 def _below(execution: Mapping[str, Any], calls: Sequence[Mapping[str, Any]]) -> Iterator[Branch]:

@@ -9,6 +9,10 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from socketserver import UnixStreamServer
+from threading import Thread
 
 import pytest
 
@@ -74,6 +78,39 @@ def test_a_hostile_name_is_asked_for_and_escaped(running: Daemon) -> None:
     done = ctl(running, "trace", "odd")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("✔ \\x1b[31m?x=#%\\u202e (Score: 100.0%): Succeeded\n├─ ")
+
+
+class Stranger(BaseHTTPRequestHandler):
+    """Not reevd: its text is not escaped."""
+
+    def do_GET(self) -> None:
+        told = {"benchmark_id": "b", "trace": "one\n\x1b[31mtwo\u202e", "transaction_logs": "", "message": "\x07"}
+        text = json.dumps(told).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def address_string(self) -> str:
+        return "a socket"
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+def test_what_a_socket_answers_is_not_trusted(running: Daemon, tmp_path: Path) -> None:
+    with UnixStreamServer(str(tmp_path / "s"), Stranger) as server:
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            shown, logs = (
+                ctl(running, "--socket", str(tmp_path / "s"), name, "x") for name in ("trace", "transactions")
+            )
+        finally:
+            server.shutdown()
+            thread.join(10)
+    assert (shown.stdout, shown.stderr) == ("one\n\\x1b[31mtwo\\u202e\n", "")
+    assert logs.stdout == "none: \\x07\n"
 
 
 def test_colour_is_for_terminals_and_changes_no_word(running: Daemon) -> None:

@@ -186,7 +186,7 @@ def test_what_cannot_be_answered(database: str, path: str, status: int) -> None:
 
 
 def test_a_result_as_deep_as_it_may_be(tmp_path: Path) -> None:
-    """The whole answer is deeper than JSON is read; each column alone is not."""
+    """As deep as a file is read, and deeper than what is stored."""
     engine = Engine(str(tmp_path / "sessions"), str(tmp_path / "db"), clock=SettledClock(), pace=Pace(rescan=3600))
     deep = {levels: "[" * levels + "]" * levels for levels in (1_021, 1_023)}
     final = f'{{"success":true,"data":{{"steps":{deep[1_021]}}}}}'
@@ -196,4 +196,5 @@ def test_a_result_as_deep_as_it_may_be(tmp_path: Path) -> None:
     engine.close()
     found = get(str(tmp_path / "db"), "/execution-logs/deep")
     assert found["status"] == "Completed"
-    assert found["message"].startswith("it ended without a trace")
+    why = "its result is not known (nested too deeply to be stored: see the file), and no tool calls are known"
+    assert found["message"] == f"it ended without a trace: {why}"

@@ -27,7 +27,17 @@ STEP, METADATA = FINAL["data"]["steps"][1], {
         {"what": "x", "expected": "3Bxs", "got": {"pubkey": "x", "is_signer": True}, "matched": False}]},
     "assertions": [{"type": "SolBalance", "pubkey": "U", "expected": 1, "actual": 2, "passed": False}]}  # fmt: skip
 TEXT = st.text(max_size=12) | st.sampled_from(
-    ["\x1b[31m", "\u202e", "\u2028", "a\nb", "Program A invoke [1]", "Program A failed: \x07", "[{}]", "1" * 3_000]
+    [
+        "\x1b[31m",
+        "\u202e",
+        "\u2028",
+        "a\nb",
+        "Program A invoke [1]",
+        "Program A failed: \x07",
+        "[{}]",
+        "[no json",
+        "1" * 3_000,
+    ]
 )
 LEAF = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
 JSON = st.recursive(

@@ -109,6 +109,18 @@ def test_a_run_without_steps_is_traced_by_its_tool_calls() -> None:
     assert "OBSERVATION: no answer\n" in trace(run("Timeout"), calls[::-1])
 
 
+@pytest.mark.parametrize("result", ["[no JSON", "{", "[1, {}]", '{"instructions": 5}', "plain", {"transactions": []}])
+def test_a_result_that_proposes_nothing_is_shown_as_it_is(result: object) -> None:
+    text = result if isinstance(result, str) else json.dumps(result, separators=(",", ":"))
+    assert trace(run("Running"), [call("t", result=result)]).endswith(f"OBSERVATION: success\n      └─ result: {text}")
+
+
+@pytest.mark.parametrize("result", [TRANSFER, {"instructions": [TRANSFER]}, {"transactions": [[TRANSFER], 7]}])
+def test_instructions_are_found_in_every_form_of_a_result(result: object) -> None:
+    for form in (result, json.dumps(result)):
+        assert "─ 0. System: Transfer 0.1 SOL from Aaaa to Bbbb\n" in trace(run("Running"), [call("t", result=form)])
+
+
 @pytest.mark.parametrize(
     "error",
     [

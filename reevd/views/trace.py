@@ -16,7 +16,7 @@ from reevd.views.judgement import judgement
 from reevd.views.observation import observation
 from reevd.views.steps import Step, final_result, prompt, steps
 from reevd.views.terminal import MARKS
-from reevd.views.text import line, milliseconds, percent, prose
+from reevd.views.text import counted, line, milliseconds, percent, prose
 from reevd.views.tree import Branch, draw, some
 
 MOST_STEPS = 200
@@ -45,11 +45,11 @@ def message(execution: Mapping[str, Any], calls: Sequence[Mapping[str, Any]]) ->
     """What the trace is made of, or why there is none yet."""
     count = len(steps(execution))
     if count:
-        return _counted(count, "step")
+        return counted(count, "step")
     absent = _absent(execution)
     if calls:
         why = f"{absent}; it is traced by" if final_status(execution) else "it runs; known so far:"
-        return f"{why} {_counted(len(calls), 'tool call')}"
+        return f"{why} {counted(len(calls), 'tool call')}"
     if execution["status"] == "Queued":
         return "it waits for its start: there is nothing to trace yet"
     if final_status(execution) is None:
@@ -123,7 +123,3 @@ def _took(execution: Mapping[str, Any]) -> str:
         began, ended = (from_rfc3339(execution[name]) for name in ("started_at", "ended_at"))
         took = milliseconds((ended - began) / 1000) if began is not None and ended is not None else ""
     return f", took {took}" if took else ""
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -13,7 +13,7 @@ from reevd.views.calls import Call, calls, cut, failed
 from reevd.views.cause import cause
 from reevd.views.programs import PROGRAMS
 from reevd.views.steps import Step, logged, steps
-from reevd.views.text import line
+from reevd.views.text import counted, line
 from reevd.views.trace import final_status
 from reevd.views.tree import MOST_LINES, Branch, lines
 
@@ -33,7 +33,7 @@ def message(execution: Mapping[str, Any]) -> str:
     """How many transactions left a log, or why none did."""
     count, taken = len(logged(execution)), len(steps(execution))
     if count:
-        return f"{count:,} of {taken:,} steps left a log" if count < taken else f"the logs of {count:,} steps"
+        return f"the logs of {counted(count, 'step')}" + (f", of {taken:,} in all" if count < taken else "")
     if execution["status"] == "Queued":
         return "it waits for its start: there are no transactions yet"
     if final_status(execution) is None:

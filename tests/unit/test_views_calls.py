@@ -167,4 +167,4 @@ def test_why_there_are_no_logs(status: str, result: object, expected: str) -> No
 def test_the_logs_may_be_one_text() -> None:
     text = "\n".join([invoke(A, 1), f"Program {A} success"])
     assert "result: success" in transactions(execution(text), "yaml", units=False)
-    assert message(execution(text)) == "1 of 2 steps left a log"
+    assert message(execution(text)) == "the logs of 1 step, of 2 in all"

@@ -13,10 +13,12 @@ from reevd.api.control import Control
 from reevd.api.events import Events
 from reevd.api.executions import Executions, one
 from reevd.api.host import Host
+from reevd.api.logs import Logs
 from reevd.api.service import Service
 
 BASE = "/api/v1"
 ONE = f"{BASE}/executions/"
+GROUPS = (Executions, Benchmarks, Events, Logs, Control, Host)
 
 
 class App:
@@ -24,9 +26,7 @@ class App:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        routes = [
-            route for group in (Executions, Benchmarks, Events, Control, Host) for route in group(service).routes()
-        ]
+        routes = [route for group in GROUPS for route in group(service).routes()]
         self._app = Starlette(routes=[Mount(BASE, routes=routes)], exception_handlers=FAILURES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

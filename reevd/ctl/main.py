@@ -21,6 +21,7 @@ MODULES = {
     "watch": ("watch",),
     "runs": ("run", "stop"),
     "host": ("agents", "problems", "health", "sync", "verify"),
+    "traces": ("trace", "transactions"),
 }
 
 

@@ -5,22 +5,15 @@ Everything that came out of a file is escaped: a name or a message must not act 
 
 from __future__ import annotations
 
+from reevd.views import terminal
+
 TYPE_CHECKING = False  # as `typing` has it, which takes longer to import than the daemon takes to answer
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
-
-MARKS = {"Queued": "…", "Running": "▶", "Completed": "✔", "Failed": "✘", "Stopped": "■", "Timeout": "⏱"}
+MARKS, safe = terminal.MARKS, terminal.safe
 COLOURS = {"Completed": 32, "Failed": 31, "Timeout": 31, "Stopped": 33, "Running": 36, "healthy": 32, "degraded": 33}
 WIDEST = 60
-
-
-def safe(value: object) -> str:
-    """Text without anything that a terminal could act on: control characters, also those that turn text round."""
-    text = str(value)
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def table(rows: Iterable[Sequence[object]], heads: Sequence[str]) -> str:

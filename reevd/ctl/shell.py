@@ -12,7 +12,7 @@ from reevd.ctl.client import Client, find_socket, part
 TYPE_CHECKING = False  # as `typing` has it, which takes longer to import than the daemon takes to answer
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
 DONE, UNSUCCESSFUL, USAGE, NO_DAEMON, NOT_FOUND, TIMED_OUT = 0, 1, 2, 3, 4, 124
@@ -56,6 +56,6 @@ class Shell:
             raise RefusedError(answer.status, answer.json())
         return answer.json()
 
-    def say(self, answer: Any, text: str) -> None:
-        """Prints `answer` as it came with --json, else `text`."""
-        print(json.dumps(answer, ensure_ascii=False) if self.asked.json else render.colour(text, wanted=self.tty))
+    def say(self, answer: Any, text: str, paint: Callable[..., str] = render.colour) -> None:
+        """Prints `answer` as it came with --json, else `text`, which `paint` colours where it is `wanted`."""
+        print(json.dumps(answer, ensure_ascii=False) if self.asked.json else paint(text, wanted=self.tty))

@@ -1,0 +1,1 @@
+"""Views: what a run did, as text that people read. Pure: rows of the database in, text out."""

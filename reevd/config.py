@@ -67,6 +67,7 @@ OPTIONS = (
     Option("rescan_seconds", 30.0, "pause between full scans of the folder, where events arrive", least=0.1),
     Option("poll_seconds", 1.0, "pause between full scans where inotify cannot be had", least=0.1),
     Option("max_running", 2, "at most so many runs that reevd started go on at once; the others are queued", least=1),
+    Option("connections_per_user", 128, "at most so many connections to the socket of one user", least=1),
     Option("admin_group", "", "group whose members may sync, run and stop, besides root and the daemon's own user"),
 )
 
@@ -84,6 +85,7 @@ class Settings:
     rescan_seconds: float
     poll_seconds: float
     max_running: int
+    connections_per_user: int
     admin_group: str
     once: bool = False
 

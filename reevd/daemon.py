@@ -192,6 +192,7 @@ def _start_server(settings: Settings, listen_fd: int, link_fd: int) -> subproces
         "link_fd": link_fd,
         "database": settings.database,
         "log_format": settings.log_format,
+        "connections_per_user": settings.connections_per_user,
         "admin_gid": _gid(settings.admin_group),
         "started_at": Clock().now(),
     }

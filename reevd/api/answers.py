@@ -8,7 +8,7 @@ from typing import Any
 import apsw
 import orjson
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from reevd.api.query import CursorError, Page
@@ -25,12 +25,16 @@ class JSON(Response):
         return orjson.dumps(content)
 
 
-def problem(status: int, error: str, message: str) -> JSON:
-    """The one shape of every error."""
-    return JSON({"error": error, "message": message, "timestamp": rfc3339(Clock().now())}, status)
+def body_of(error: str, message: str) -> bytes:
+    """The one shape of every error, as it is sent."""
+    return orjson.dumps({"error": error, "message": message, "timestamp": rfc3339(Clock().now())})
 
 
-def unknown(what: str, name: str) -> JSON:
+def problem(status: int, error: str, message: str) -> Response:
+    return Response(body_of(error, message), status, media_type="application/json")
+
+
+def unknown(what: str, name: str) -> Response:
     message = f"looking up the {what} {name!r}: reevd knows none: list them with GET /api/v1/executions or /benchmarks"
     return problem(404, "not found", message)
 
@@ -76,10 +80,16 @@ async def _defect(request: Request, error: Exception) -> Response:
     return problem(500, "internal error", f"{message}: {type(error).__name__}")
 
 
+async def _gone(_: Request, __: Exception) -> Response:
+    """Nobody is there to read this."""
+    return Response(status_code=400)
+
+
 FAILURES: dict[Any, Any] = {
     HTTPException: _refused,
     BadRequestError: _bad_request,
     CursorError: _bad_cursor,
+    ClientDisconnect: _gone,
     LinkError: _engine_refuses,
     apsw.Error: _database_failed,
     Exception: _defect,

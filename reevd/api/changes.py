@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from reevd.api.query import Filter, conditions, connect, shown
+from reevd.api.query import Filter, conditions, connect, fetch, shown
 from reevd.schema import COLUMNS
 
 
@@ -38,13 +38,16 @@ class Changes:
         number: int = self._db.execute("SELECT coalesce(max(change), 0) FROM execution_states").get
         return number
 
-    def since(self, number: int, last: int, wanted: Filter, limit: int) -> list[Change]:
-        """The changes behind `number` up to `last`, oldest first. Of each execution only the newest is there."""
+    def since(self, number: int, last: int, wanted: Filter, limit: int) -> tuple[list[Change], bool]:
+        """The changes behind `number` up to `last`, oldest first. Of each execution only the newest is there.
+
+        And whether there are more of them.
+        """
         where, values = conditions(wanted)
         clause = " AND ".join(["change > ?", "change <= ?", *where])
         query = f"SELECT change, {COLUMNS} FROM execution_states WHERE {clause} ORDER BY change LIMIT ?"  # noqa: S608
-        rows: list[tuple[Any, ...]] = self._db.execute(query, (number, last, *values, limit)).fetchall()
-        return [Change(row[0], shown(row[1:])) for row in rows]
+        rows, more = fetch(self._db, query, (number, last, *values, limit + 1), limit)
+        return [Change(row[0], shown(row[1:])) for row in rows], more
 
     def problems(self) -> dict[str, dict[str, Any]]:
         """The files in trouble, by path; the first thousand."""

@@ -65,11 +65,11 @@ class Events:
             yield b"retry: 1000\n\n" + _heartbeat(changes, number)
             while not self._hub.ended(changes):
                 news, last = self._hub.news, changes.last
-                found = changes.since(number, last, wanted, BATCH)
+                found, more = changes.since(number, last, wanted, BATCH)
                 for change in found:
                     yield _event("execution", f"{changes.birth}-{change.number}", change.execution)
-                number = found[-1].number if len(found) == BATCH else last
-                if len(found) == BATCH or self._hub.ended(changes):
+                number = found[-1].number if more else last
+                if more or self._hub.ended(changes):
                     continue
                 known, before = changes.problems(), known
                 for item in _differences(before, known):

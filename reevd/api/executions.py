@@ -11,7 +11,7 @@ from reevd.api.questions import filter_, paging
 from reevd.api.service import Service
 
 
-def one(service: Service, execution_id: str) -> JSON:
+def one(service: Service, execution_id: str) -> Response:
     """The answer to the question asked most."""
     found = service.query.execution(execution_id)
     return JSON(found) if found else unknown("execution", execution_id)

@@ -150,7 +150,7 @@ def _flag(request: Request, name: str) -> bool:
     return FLAGS[text.lower()]
 
 
-def _none(request: Request) -> JSON:
+def _none(request: Request) -> Response:
     benchmark, execution_id = request.path_params["benchmark"], request.query_params.get("execution_id")
     if execution_id is None:
         return unknown("execution of the benchmark", benchmark)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -18,6 +19,8 @@ from reevd.schema import COLUMNS
 
 BUSY_MS = 5_000
 PAGE_CACHE_KIB = 4_096
+# One result may have 16 MiB: a thousand of them must never be held at once.
+PAGE_BYTES = 8 << 20
 
 
 class Filter(NamedTuple):
@@ -50,6 +53,19 @@ def connect(path: str) -> apsw.Connection:
     db.set_busy_timeout(BUSY_MS)
     db.pragma("cache_size", -PAGE_CACHE_KIB)
     return db
+
+
+def fetch(db: apsw.Connection, query: str, values: Sequence[object], limit: int) -> tuple[list[tuple[Any, ...]], bool]:
+    """At most `limit` rows, fewer once they hold PAGE_BYTES; and whether there are more of them."""
+    rows: list[tuple[Any, ...]] = []
+    size = 0
+    with contextlib.closing(db.cursor()) as cursor:
+        for row in cursor.execute(query, values):
+            if len(rows) == limit or size > PAGE_BYTES:
+                return rows, True
+            rows.append(row)
+            size += sum(len(value) for value in row if type(value) is str)
+    return rows, False
 
 
 class Query:
@@ -86,9 +102,9 @@ class Query:
             values += _decode(cursor, 2)
         where = f"WHERE {' AND '.join(clauses)}" if clauses else ""
         query = f"SELECT {COLUMNS} FROM execution_states {where} ORDER BY created_at DESC, execution_id DESC LIMIT ?"  # noqa: S608
-        rows = self._rows(query, (*values, limit + 1))
-        last = Execution._make(rows[limit - 1]) if len(rows) > limit else None
-        return Page([shown(row) for row in rows[:limit]], last and _encode(last.created_at, last.execution_id))
+        rows, more = fetch(self._db, query, (*values, limit + 1), limit)
+        last = Execution._make(rows[-1]) if more else None
+        return Page([shown(row) for row in rows], last and _encode(last.created_at, last.execution_id))
 
     def history(self, execution_id: str) -> Any:
         """JSON array of {status, at, reason}; None where the execution is unknown."""
@@ -104,12 +120,12 @@ class Query:
             "SELECT seq, tool_name, started_at, duration_ms, params, result, status, error_message"
             " FROM tool_calls WHERE execution_id = ? AND seq > ? ORDER BY seq LIMIT ?"
         )
-        rows = self._rows(query, (execution_id, int(after), limit + 1))
+        rows, more = fetch(self._db, query, (execution_id, int(after), limit + 1), limit)
         names = ("tool_name", "started_at", "duration_ms", "params", "result", "status", "error_message")
-        items = [dict(zip(names, row[1:], strict=True)) for row in rows[:limit]]
+        items = [dict(zip(names, row[1:], strict=True)) for row in rows]
         for item in items:
             item["params"], item["result"] = _json(item["params"]), _json(item["result"])
-        return Page(items, _encode(str(rows[limit - 1][0])) if len(rows) > limit else None)
+        return Page(items, _encode(str(rows[-1][0])) if more else None)
 
     def counts(self) -> dict[str, int]:
         """Executions by status."""
@@ -149,9 +165,9 @@ class Query:
         after = _decode(cursor, 1)[0] if cursor is not None else ""
         names = ("path", "execution_id", "kind", "message", "since", "attempts")
         query = f"SELECT {', '.join(names)} FROM problems WHERE path > ? ORDER BY path LIMIT ?"  # noqa: S608
-        rows = self._rows(query, (after, limit + 1))
-        items = [dict(zip(names, row, strict=True)) for row in rows[:limit]]
-        return Page(items, _encode(rows[limit - 1][0]) if len(rows) > limit else None)
+        rows, more = fetch(self._db, query, (after, limit + 1), limit)
+        items = [dict(zip(names, row, strict=True)) for row in rows]
+        return Page(items, _encode(rows[-1][0]) if more else None)
 
     def problem_count(self) -> int:
         count: int = self._rows("SELECT count(*) FROM problems")[0][0]

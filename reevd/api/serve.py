@@ -4,46 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 import signal
 import socket
-import struct
 import sys
 from collections.abc import Iterator
-from typing import Any, cast
+from functools import partial
+from typing import Any
 
 import orjson
 import structlog
 import uvicorn
 import uvloop
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from reevd import log
 from reevd.api.app import App
+from reevd.api.connection import Bounds, Connection, Refusals
+from reevd.api.gate import Gate
 from reevd.api.service import Service
 from reevd.link import ServerEnd
 
-GRACE_SECONDS = 5
-KEEP_ALIVE_SECONDS = 75
-PEER = struct.Struct("iII")
+GRACE_SECONDS = 3
+BACKLOG = 1024
+CONNECTIONS = 1024
+DESCRIPTORS = 4 * CONNECTIONS
 
 logger = structlog.get_logger("reevd.serve")
-
-
-class PeerProtocol(HttpToolsProtocol):
-    """Puts into each request who is at the other end: SO_PEERCRED's process, user and group."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        end = transport.get_extra_info("socket")
-        raw = end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size)
-        pid, uid, gid = PEER.unpack(raw)
-        self.peer = {"pid": pid, "uid": uid, "gid": gid}
-
-    def on_url(self, url: bytes) -> None:
-        super().on_url(url)
-        # uvicorn makes the scope when a message begins; the address is the first that comes after it.
-        extensions = cast("dict[str, Any]", self.scope.setdefault("extensions", {}))
-        extensions["reevd.peer"] = self.peer
 
 
 class Server(uvicorn.Server):
@@ -65,18 +51,29 @@ class Server(uvicorn.Server):
         self._service.hub.end()
 
 
+def _raise_limit() -> None:
+    """Room for all connections: the usual limit of 1,024 open files would be met by them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 async def serve(arguments: dict[str, Any]) -> None:
     service = Service(arguments["database"], arguments["admin_gid"], arguments["started_at"])
+    bounds = Bounds(**arguments.get("bounds", {}))
+    gate = Gate(arguments["connections_per_user"], CONNECTIONS)
     config = uvicorn.Config(
         App(service),
-        http=PeerProtocol,
+        http=partial(Connection, bounds=bounds, gate=gate, refusals=Refusals()),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         access_log=False,
         log_config=None,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_keep_alive=bounds.idle_seconds,  # type: ignore[arg-type]
+        backlog=BACKLOG,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     server = Server(config, service)
@@ -95,6 +92,7 @@ async def serve(arguments: dict[str, Any]) -> None:
 def main() -> None:
     arguments = orjson.loads(sys.argv[1])
     log.configure(arguments["log_format"])
+    _raise_limit()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(arguments))
     logger.info("server stopped")

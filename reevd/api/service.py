@@ -6,8 +6,9 @@ import os
 import pwd
 
 from starlette.requests import Request
+from starlette.responses import Response
 
-from reevd.api.answers import JSON, problem
+from reevd.api.answers import problem
 from reevd.api.hub import Hub
 from reevd.api.query import Query
 from reevd.link import LinkError, ServerEnd
@@ -46,7 +47,7 @@ class Service:
             raise LinkError("the engine is not there yet")
         return self.end
 
-    def refusal(self, request: Request, action: str) -> JSON | None:
+    def refusal(self, request: Request, action: str) -> Response | None:
         """None where the peer may change things: root, the daemon's own user, members of the admin group."""
         uid = request.scope["extensions"]["reevd.peer"]["uid"]
         if uid in (0, os.geteuid()) or (self._admin_gid is not None and self._admin_gid in _groups(uid)):

@@ -47,7 +47,8 @@ LAYERS = (
     "api.questions api.changes",
     "api.hub",
     "api.answers",
-    "api.service",
+    "api.service api.gate",
+    "api.connection",
     "api.executions api.benchmarks api.host api.control api.events api.logs",
     "api.app",
     "api.serve",
@@ -99,6 +100,7 @@ PURE = (
     "views.tree",
     "ctl.render",
     "runs.job",
+    "api.gate",
     "runs.redact",
 )
 IO = (

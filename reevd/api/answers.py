@@ -48,9 +48,9 @@ def array(request: Request, page: Page) -> JSON:
 
 
 async def _refused(request: Request, error: HTTPException) -> Response:
-    names = {404: "not found", 405: "method not allowed"}
-    message = f"{request.method} {request.url.path}: {error.detail}: the paths are listed in the README"
-    answer = problem(error.status_code, names.get(error.status_code, "refused"), message)
+    hint = ": the paths are listed in the README" if error.status_code in (404, 405) else ""
+    message = f"{request.method} {request.url.path}: {error.detail}{hint}"
+    answer = problem(error.status_code, HTTPStatus(error.status_code).phrase.lower(), message)
     answer.headers.update(error.headers or {})
     return answer
 

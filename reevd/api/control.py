@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -59,6 +60,9 @@ class Control:
 
 
 async def _body(request: Request) -> Any:
+    kind = request.headers.get("content-type", "")
+    if kind.partition(";")[0].strip().lower() != "application/json":
+        raise HTTPException(415, f"the body is {kind or 'of no kind'}: send it with Content-Type: application/json")
     try:
         return orjson.loads(await request.body())
     except orjson.JSONDecodeError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import http
 import socket
 import struct
@@ -21,6 +22,8 @@ from reevd.api.answers import body_of
 from reevd.api.gate import Gate
 
 PEER = struct.Struct("iII")
+SO_PEERGROUPS = 59  # asm-generic/socket.h, Linux 4.13; Python has no name for it
+MOST_BYTES = 1024  # Python asks for no more: 256 groups
 LOG_SECONDS = 10.0
 
 log = structlog.get_logger("reevd.connection")
@@ -55,12 +58,12 @@ class Refusals:
 
 
 class Connection(HttpToolsProtocol):
-    """Puts into each request's scope, under `extensions`, SO_PEERCRED's process, user and group."""
+    """Puts into each request's scope, under `extensions`, the process, the user and the groups: the kernel's word."""
 
     def __init__(self, *settings: Any, bounds: Bounds, gate: Gate, refusals: Refusals, **more: Any) -> None:
         super().__init__(*settings, **more)
         self._bounds, self._gate, self._refusals = bounds, gate, refusals
-        self._peer: dict[str, int] | None = None
+        self._peer: dict[str, Any] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self._refusal: tuple[int, str] | None = None
@@ -76,7 +79,7 @@ class Connection(HttpToolsProtocol):
         if why := self._gate.enter(uid):
             self._refuse(503, f"connecting: {why}: close some, or try again later")
             return
-        self._peer = {"pid": pid, "uid": uid, "gid": gid}
+        self._peer = {"pid": pid, "uid": uid, "groups": {gid, *_groups(end)}}
         self._wait(self._bounds.request_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -189,6 +192,17 @@ class Connection(HttpToolsProtocol):
         self._refusals.note(408, "it does not read its answer")
         with contextlib.suppress(OSError):
             self.transport.abort()
+
+
+def _groups(end: socket.socket) -> tuple[int, ...]:
+    """The peer's supplementary groups, as they were when it connected; none where it has more than we can ask for."""
+    try:
+        raw = end.getsockopt(socket.SOL_SOCKET, SO_PEERGROUPS, MOST_BYTES)
+    except OSError as error:
+        if error.errno != errno.ERANGE:
+            raise
+        return ()
+    return struct.unpack(f"{len(raw) // 4}I", raw)
 
 
 def _fault(headers: list[tuple[bytes, bytes]], url: int, version: str, bounds: Bounds) -> tuple[int, str] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -49,17 +48,10 @@ class Service:
 
     def refusal(self, request: Request, action: str) -> Response | None:
         """None where the peer may change things: root, the daemon's own user, members of the admin group."""
-        uid = request.scope["extensions"]["reevd.peer"]["uid"]
-        if uid in (0, os.geteuid()) or (self._admin_gid is not None and self._admin_gid in _groups(uid)):
+        peer = request.scope["extensions"]["reevd.peer"]
+        uid = peer["uid"]
+        if uid in (0, os.geteuid()) or self._admin_gid in peer["groups"]:
             return None
         return problem(
             403, "forbidden", f"user {uid} may not {action}: ask a member of the daemon's admin group, or its own user"
         )
-
-
-def _groups(uid: int) -> list[int]:
-    try:
-        user = pwd.getpwuid(uid)
-    except KeyError:
-        return []
-    return os.getgrouplist(user.pw_name, user.pw_gid)

@@ -67,6 +67,8 @@ OPTIONS = (
     Option("rescan_seconds", 30.0, "pause between full scans of the folder, where events arrive", least=0.1),
     Option("poll_seconds", 1.0, "pause between full scans where inotify cannot be had", least=0.1),
     Option("max_running", 2, "at most so many runs that reevd started go on at once; the others are queued", least=1),
+    Option("stop_seconds", 5.0, "a runner that was asked to end, or should have, is killed after so long", least=0.1),
+    Option("runner", "", "the program to start for a run (default: the installed reev-runner, else the checkout's)"),
     Option("connections_per_user", 128, "at most so many connections to the socket of one user", least=1),
     Option("admin_group", "", "group whose members may sync, run and stop, besides root and the daemon's own user"),
 )
@@ -85,6 +87,8 @@ class Settings:
     rescan_seconds: float
     poll_seconds: float
     max_running: int
+    stop_seconds: float
+    runner: str
     connections_per_user: int
     admin_group: str
     once: bool = False

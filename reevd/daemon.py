@@ -136,7 +136,7 @@ class _Daemon:
                 if getattr(settings, name) != getattr(self._settings, name):
                     log.warning("a restart is needed for this setting", setting=name)
             self._engine.tune(*tuning(settings))
-            self._executor.slots = settings.max_running
+            self._executor.slots, self._executor.grace = settings.max_running, settings.stop_seconds
             sync_benchmarks(self._engine, self._settings.benchmarks_dir)
             log.info("settings read anew")
         notify.tell(READY="1")
@@ -202,7 +202,8 @@ def _start_server(settings: Settings, listen_fd: int, link_fd: int) -> subproces
 
 def _executor(settings: Settings, engine: Engine) -> Executor:
     folder = os.path.join(os.path.dirname(os.path.realpath(settings.database)), "spool")
-    return Executor(engine, Spool(folder), detect(os.environ, settings.sessions_dir), settings.max_running)
+    launch = detect(os.environ, settings.sessions_dir, settings.runner)
+    return Executor(engine, Spool(folder), launch, slots=settings.max_running, grace=settings.stop_seconds)
 
 
 def _gid(group: str) -> int | None:

@@ -26,8 +26,6 @@ from reevd.runs.redact import redact
 from reevd.runs.spool import Spool
 from reevd.session_file import dumps
 
-TERM_SECONDS = 5.0
-"""How long a runner may take to end after it was asked to, or should have by itself."""
 LOOK_SECONDS = 1.0
 STDERR_BYTES = 2_000
 MOST_QUEUED = 10_000
@@ -49,10 +47,14 @@ class _Run(NamedTuple):
 
 
 class Executor:
-    """Raises StoringError, apsw.Error and OSError where what was asked for could not be made durable."""
+    """`slots`: how many at once. `grace`: seconds that a runner may take to end after it was asked to, or should have.
 
-    def __init__(self, engine: Engine, spool: Spool, launch: Launch, slots: int) -> None:
-        self._engine, self._spool, self.launch, self.slots = engine, spool, launch, slots
+    Raises StoringError, apsw.Error and OSError where what was asked for could not be made durable.
+    """
+
+    def __init__(self, engine: Engine, spool: Spool, launch: Launch, *, slots: int, grace: float) -> None:
+        self._engine, self._spool, self.launch = engine, spool, launch
+        self.slots, self.grace = slots, grace
         self._look_at = time.monotonic() + LOOK_SECONDS
         self._runs: dict[str, _Run] = {}
         jobs = {job.execution_id: job for job in spool.jobs()}
@@ -165,7 +167,7 @@ class Executor:
 
     def _watch(self, job: Job, process: Process) -> None:
         self._engine.poll.register(process, select.EPOLLIN)
-        ends_at = time.monotonic() + job.timeout_seconds + TERM_SECONDS
+        ends_at = time.monotonic() + job.timeout_seconds + self.grace
         self._runs[job.execution_id] = _Run(job, process, ends_at)
 
     def _bury(self, run: _Run) -> None:
@@ -192,7 +194,7 @@ class Executor:
         if run.asked:
             log.warning("killed", execution_id=run.job.execution_id, pid=run.process.pid)
             run.process.signal(signal.SIGKILL)
-            self._runs[run.job.execution_id] = run._replace(ends_at=time.monotonic() + TERM_SECONDS)
+            self._runs[run.job.execution_id] = run._replace(ends_at=time.monotonic() + self.grace)
             return
         why = f"its runner did not end within {run.job.timeout_seconds:g} s"
         row = self._row(run.job.execution_id)
@@ -202,7 +204,7 @@ class Executor:
 
     def _end(self, run: _Run) -> None:
         run.process.signal(signal.SIGTERM)
-        ends_at = time.monotonic() + TERM_SECONDS
+        ends_at = time.monotonic() + self.grace
         self._runs[run.job.execution_id] = run._replace(ends_at=ends_at, asked=True)
 
     def _look(self) -> None:
@@ -213,7 +215,7 @@ class Executor:
             self._spool.trim(run.job.execution_id)
             row = self._row(run.job.execution_id)
             if row and Status(row.status).terminal and not run.asked:
-                soon = time.monotonic() + TERM_SECONDS
+                soon = time.monotonic() + self.grace
                 self._runs[run.job.execution_id] = run._replace(ends_at=min(run.ends_at, soon))
 
     def _row(self, execution_id: str) -> Execution | None:

@@ -43,24 +43,25 @@ class Launch(NamedTuple):
         return {**self.environ, MARK: execution_id}
 
 
-def detect(environ: Mapping[str, str], sessions_dir: str) -> Launch:
+def detect(environ: Mapping[str, str], sessions_dir: str, program: str = "") -> Launch:
     """By REEV_USE_RELEASE: true, false, or auto, which takes the installed runner where there is one.
 
+    program: to be started instead, whatever is installed
     Raises ConfigError for another value.
     """
     wish = environ.get("REEV_USE_RELEASE", "auto").strip().lower() or "auto"
     if wish not in ("true", "false", "auto"):
         raise ConfigError("reading", f"REEV_USE_RELEASE={wish}", "it is unknown", "one of: true, false, auto")
     checkout = os.path.isfile(os.path.join(CHECKOUT, "runner", "__main__.py"))
-    installed = None if wish == "false" else _installed(environ)
+    installed = program or (None if wish == "false" else _installed(environ))
     own = {name: value for name, value in environ.items() if name not in OWN}
     if wish == "true" or installed or not checkout:
         # Where it is missing, each run will say so: the daemon has other things to do than to run benchmarks.
-        mode, program = "installed", [installed or "reev-runner"]
+        mode, command = "installed", [installed or "reev-runner"]
     else:
-        mode, program = "checkout", [sys.executable, "-m", "runner"]
+        mode, command = "checkout", [sys.executable, "-m", "runner"]
         own["PYTHONPATH"] = os.pathsep.join(filter(None, (CHECKOUT, own.get("PYTHONPATH"))))
-    return Launch(mode, tuple(program), os.path.abspath(sessions_dir), own)
+    return Launch(mode, tuple(command), os.path.abspath(sessions_dir), own)
 
 
 def _installed(environ: Mapping[str, str]) -> str | None:

@@ -43,16 +43,18 @@ def _case(database: str, case: Path, rows: list[tuple[Any, ...]]) -> Iterator[st
         if not names & {*files}:
             continue
         which = f"{quote(benchmark_id, safe='')}?execution_id={execution_id}"
-        (_, trace), (_, nested), (_, plain) = ask(
+        (_, trace), (_, nested), (_, plain), (_, flow) = ask(
             database,
             f"/api/v1/execution-logs/{which}",
             f"/api/v1/transaction-logs/{which}&show_cu=true",
             f"/api/v1/transaction-logs/{which}&format=plain",
+            f"/api/v1/flows/{execution_id}",
         )
         yield from (f"==== {execution_id}: trace ({trace['message']})", trace["trace"])
         yield f"==== {execution_id}: transactions ({nested['message']})"
         if nested["transaction_logs"]:
             yield from (nested["transaction_logs"], f"==== {execution_id}: plain", plain["transaction_logs"])
+        yield from (f"==== {execution_id}: flow ({flow['metadata']['message']})", flow["diagram"])
         yield ""
 
 

@@ -12,13 +12,14 @@ from reevd.api.benchmarks import Benchmarks
 from reevd.api.control import Control
 from reevd.api.events import Events
 from reevd.api.executions import Executions, one
+from reevd.api.flows import Flows
 from reevd.api.host import Host
 from reevd.api.logs import Logs
 from reevd.api.service import Service
 
 BASE = "/api/v1"
 ONE = f"{BASE}/executions/"
-GROUPS = (Executions, Benchmarks, Events, Logs, Control, Host)
+GROUPS = (Executions, Benchmarks, Events, Logs, Flows, Control, Host)
 
 
 class App:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -14,13 +13,9 @@ from reevd.api.answers import JSON, unknown
 from reevd.api.query import Filter
 from reevd.api.questions import BadRequestError, paging
 from reevd.api.service import Service
+from reevd.api.values import MOST_BYTES, first_calls, values
 from reevd.views import trace, transactions
-from reevd.views.trace import MOST_STEPS
 
-# A trace is to be read: of more than this a reader sees nothing, and everybody else waits.
-MOST_BYTES = 4 << 20
-MOST_VALUE = 256 << 10
-CALLS_AT_ONCE = 20
 FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -40,7 +35,11 @@ class Logs:
     async def execution_log(self, request: Request) -> Response:
         """The trace of one execution of a benchmark: the one that is asked for, else the newest."""
         shown = self._chosen(request)
-        return _none(request) if shown is None else JSON(await asyncio.to_thread(_traced, shown, self._calls(shown)))
+        return (
+            _none(request)
+            if shown is None
+            else JSON(await asyncio.to_thread(_traced, shown, first_calls(self._service.query, shown)))
+        )
 
     async def flow_logs(self, request: Request) -> Response:
         """The traces of a benchmark's executions, newest first: as many as `limit`, or fewer where they are long."""
@@ -51,7 +50,7 @@ class Logs:
         while more and len(sessions) < limit and size < MOST_BYTES:
             page = self._service.query.executions(wanted, 1, cursor)
             for shown in page.items:
-                sessions.append(await asyncio.to_thread(_session, shown, self._calls(shown)))
+                sessions.append(await asyncio.to_thread(_session, shown, first_calls(self._service.query, shown)))
                 size += len(sessions[-1]["log_content"])
             cursor, more = page.next_cursor, page.next_cursor is not None
         if not sessions and "cursor" not in request.query_params:
@@ -74,20 +73,9 @@ class Logs:
         found = self._service.query.execution(execution_id)
         return found if found and found["benchmark_id"] == benchmark else None
 
-    def _calls(self, shown: dict[str, Any]) -> list[dict[str, Any]]:
-        """The first tool calls of an execution: as many as a trace shows, or fewer where they are long."""
-        calls: list[dict[str, Any]] = []
-        cursor, size, more = None, 0, shown["tool_calls"] > 0
-        while more and len(calls) < MOST_STEPS and size < MOST_BYTES:
-            page = self._service.query.tool_calls(shown["execution_id"], CALLS_AT_ONCE, cursor)
-            calls += page.items
-            size += len(orjson.dumps(page.items))
-            cursor, more = page.next_cursor, page.next_cursor is not None
-        return calls
-
 
 def _traced(shown: dict[str, Any], calls: list[dict[str, Any]]) -> dict[str, Any]:
-    run, called = _read(shown), list(map(_read, calls))
+    run, called = values(shown), list(map(values, calls))
     return {
         "benchmark_id": run["benchmark_id"],
         "execution_id": run["execution_id"],
@@ -114,7 +102,7 @@ def _session(shown: dict[str, Any], calls: list[dict[str, Any]]) -> dict[str, An
 
 
 def _logged(shown: dict[str, Any], form: str, *, units: bool) -> dict[str, Any]:
-    run = _read(shown)
+    run = values(shown)
     return {
         "benchmark_id": run["benchmark_id"],
         "execution_id": run["execution_id"],
@@ -122,18 +110,6 @@ def _logged(shown: dict[str, Any], form: str, *, units: bool) -> dict[str, Any]:
         "format": form,
         "message": transactions.message(run),
     }
-
-
-def _read(shown: dict[str, Any]) -> dict[str, Any]:
-    """The same with its JSON as values."""
-    return {name: _value(name, value) if isinstance(value, orjson.Fragment) else value for name, value in shown.items()}
-
-
-def _value(name: str, fragment: orjson.Fragment) -> Any:
-    text = orjson.dumps(fragment)
-    if name in ("params", "result") and len(text) > MOST_VALUE:
-        return f"({len(text):,} bytes of JSON: too long to be shown)"
-    return orjson.loads(text)
 
 
 def _interface(run: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MODULES = {
     "executions": ("status", "list", "show", "wait", "history", "tools"),
+    "flows": ("flow",),
     "watch": ("watch",),
     "runs": ("run", "stop"),
     "host": ("agents", "problems", "health", "sync", "verify"),

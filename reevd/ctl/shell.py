@@ -49,6 +49,13 @@ class Shell:
             raise RefusedError(answer.status, answer.json())
         return answer.json()
 
+    def text(self, path: str, **query: object) -> str:
+        """An answer that is no JSON. Raises RefusedError for all but 200."""
+        answer = self.client.get(f"{API}{path}{query_text(query)}")
+        if answer.status != 200:
+            raise RefusedError(answer.status, answer.json())
+        return answer.text.decode()
+
     def post(self, path: str, body: object = None) -> Any:
         """The JSON of an answer. Raises RefusedError for all but success."""
         answer = self.client.post(f"{API}{path}", body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -14,14 +15,19 @@ from reevd.views.text import line
 
 TOKEN_2022_FORMS = token_program.FORMS | token_program.EXTENSIONS
 MEMO_LETTERS = 300
+_MOVES = re.compile(r"\{(\w+)\} from \{(\w+)\} to \{(\w+)\}")
 
 
 class Meaning(NamedTuple):
-    """`name` as the program calls the instruction, `says` what it does with what; `roles` are of its accounts."""
+    """`name` as the program calls the instruction, `says` what it does with what; `roles` are of its accounts.
+
+    moves   what it moves, from where, to where; None where it moves nothing
+    """
 
     name: str
     says: str
     roles: tuple[str, ...] = ()
+    moves: tuple[str, str, str] | None = None
 
     @property
     def text(self) -> str:
@@ -46,7 +52,10 @@ def meaning(instruction: Instruction, accounts: Accounts) -> Meaning | None:
     except LayoutError as error:
         return Meaning(form.name, f"whose data cannot be read: {error}", roles)
     addresses = dict(zip(roles, (account.address for account in instruction.accounts), strict=False))
-    return Meaning(form.name, form.says.format_map(_Words(form, values, addresses, accounts)), roles)
+    words = _Words(form, values, addresses, accounts)
+    moved = _MOVES.fullmatch(form.says)
+    moves = (words[moved[1]], words[moved[2]], words[moved[3]]) if moved else None
+    return Meaning(form.name, form.says.format_map(words), roles, moves)
 
 
 def _form(program: str, raw: bytes) -> tuple[Form | None, bytes] | None:

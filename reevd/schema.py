@@ -112,10 +112,18 @@ def create(db: apsw.Connection) -> None:
 COLUMNS = ", ".join(Execution._fields)
 
 
+# All that sums over many executions need: rows themselves may hold megabytes. Only ended ones are summed.
+ENDED = """
+CREATE INDEX execution_states_ended ON execution_states (agent, benchmark_id, created_at, status, score)
+    WHERE deadline_at IS NULL;
+"""
+
+
 def number_changes(db: apsw.Connection) -> None:
     """Version 2: each row carries the number of its last change, so that a reader can ask what came since.
 
-    It is the table's own key: a row that is replaced moves to the end, and no further index is kept.
+    It is the table's own key: a row that is replaced moves to the end, and no further index is kept for it. What has
+    ended is indexed for analyses.
     """
     numbered = STATES[: STATES.index(";")].replace("TEXT PRIMARY KEY NOT NULL", "TEXT UNIQUE NOT NULL")
     numbered = numbered.replace("    -- No execution", "    change        INTEGER PRIMARY KEY,\n    -- No execution")
@@ -123,9 +131,10 @@ def number_changes(db: apsw.Connection) -> None:
     for name in ("created", "benchmark", "deadline"):
         db.execute(f"DROP INDEX execution_states_{name}")
     db.execute(numbered)
-    db.execute(f"INSERT INTO execution_states ({COLUMNS}, change) SELECT {COLUMNS}, rowid FROM older")  # noqa: S608
+    db.execute(f"INSERT INTO execution_states ({COLUMNS}, change) SELECT {COLUMNS}, rowid FROM older")
     db.execute("DROP TABLE older")
     db.execute(STATES[STATES.index(";") + 1 :])
+    db.execute(ENDED)
     db.execute("INSERT INTO meta VALUES ('birth', lower(hex(randomblob(8))))")
 
 

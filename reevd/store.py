@@ -53,8 +53,8 @@ def _json(values: Sequence[str]) -> str:
     return orjson.dumps(values).decode()
 
 
-_SELECT = f"SELECT {COLUMNS} FROM execution_states"  # noqa: S608
-_INSERT = f"INSERT INTO execution_states (change, {COLUMNS}) VALUES (?{',?' * len(Execution._fields)})"  # noqa: S608
+_SELECT = f"SELECT {COLUMNS} FROM execution_states"
+_INSERT = f"INSERT INTO execution_states (change, {COLUMNS}) VALUES (?{',?' * len(Execution._fields)})"
 _NEW = (
     "SELECT NOT (EXISTS (SELECT 1 FROM execution_states WHERE execution_id = ?1)"
     " OR EXISTS (SELECT 1 FROM decisions WHERE execution_id = ?1)"
@@ -94,7 +94,7 @@ class Store:
         if len(execution_ids) == 1 and self.rows(_NEW, (execution_ids[0], *files_of(execution_ids[0]))) == [(1,)]:
             return Known({}, {}, {})
         ids, names = _json(execution_ids), _json([name for i in execution_ids for name in files_of(i)])
-        rows = self.rows(f"{_SELECT} WHERE execution_id IN (SELECT value FROM json_each(?))", (ids,))  # noqa: S608
+        rows = self.rows(f"{_SELECT} WHERE execution_id IN (SELECT value FROM json_each(?))", (ids,))
         decisions: dict[str, list[Decision]] = {}
         query = "SELECT * FROM decisions WHERE execution_id IN (SELECT value FROM json_each(?))"
         for decision in map(Decision._make, self.rows(query, (ids,))):

@@ -140,6 +140,6 @@ def _differences(execution_id: str, computed: apsw.Connection, stored: apsw.Conn
 
 
 def _fields(db: apsw.Connection, execution_id: str) -> tuple[str, tuple[Any, ...] | None]:
-    query = f"SELECT source_state, {', '.join(FIELDS)} FROM execution_states WHERE execution_id = ?"  # noqa: S608
+    query = f"SELECT source_state, {', '.join(FIELDS)} FROM execution_states WHERE execution_id = ?"
     row = db.execute(query, (execution_id,)).fetchone()
     return (row[0], row[1:]) if row else ("", None)

@@ -11,8 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from reevd.api.query import CursorError, Page
 from reevd.api.questions import BadRequestError
+from reevd.api.rows import CursorError, Page
 from reevd.clock import Clock
 from reevd.link import LinkError
 from reevd.times import rfc3339

@@ -7,6 +7,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
+from reevd.api.analytics import Analytics
 from reevd.api.answers import FAILURES
 from reevd.api.benchmarks import Benchmarks
 from reevd.api.control import Control
@@ -19,7 +20,7 @@ from reevd.api.service import Service
 
 BASE = "/api/v1"
 ONE = f"{BASE}/executions/"
-GROUPS = (Executions, Benchmarks, Events, Logs, Flows, Control, Host)
+GROUPS = (Executions, Benchmarks, Events, Logs, Flows, Analytics, Control, Host)
 
 
 class App:

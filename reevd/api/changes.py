@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from reevd.api.query import Filter, conditions, connect, fetch, shown
+from reevd.api.rows import Filter, conditions, connect, fetch, shown
 from reevd.schema import COLUMNS
 
 
@@ -45,12 +45,12 @@ class Changes:
         """
         where, values = conditions(wanted)
         clause = " AND ".join(["change > ?", "change <= ?", *where])
-        query = f"SELECT change, {COLUMNS} FROM execution_states WHERE {clause} ORDER BY change LIMIT ?"  # noqa: S608
+        query = f"SELECT change, {COLUMNS} FROM execution_states WHERE {clause} ORDER BY change LIMIT ?"
         rows, more = fetch(self._db, query, (number, last, *values, limit + 1), limit)
         return [Change(row[0], shown(row[1:])) for row in rows], more
 
     def problems(self) -> dict[str, dict[str, Any]]:
         """The files in trouble, by path; the first thousand."""
         names = ("path", "execution_id", "kind", "message", "since")
-        rows = self._db.execute(f"SELECT {', '.join(names)} FROM problems ORDER BY path LIMIT 1000")  # noqa: S608
+        rows = self._db.execute(f"SELECT {', '.join(names)} FROM problems ORDER BY path LIMIT 1000")
         return {row[0]: dict(zip(names, row, strict=True)) for row in rows}

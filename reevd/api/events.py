@@ -19,8 +19,8 @@ from starlette.routing import Route
 
 from reevd.api.answers import problem
 from reevd.api.changes import Changes
-from reevd.api.query import Filter
 from reevd.api.questions import BadRequestError, filter_
+from reevd.api.rows import Filter
 from reevd.api.service import Service
 from reevd.clock import Clock
 from reevd.times import rfc3339

@@ -10,8 +10,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from reevd.api.answers import JSON, unknown
-from reevd.api.query import Filter
 from reevd.api.questions import BadRequestError, paging
+from reevd.api.rows import Filter
 from reevd.api.service import Service
 from reevd.api.values import MOST_BYTES, first_calls, values
 from reevd.views import trace, transactions

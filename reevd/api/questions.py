@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
-from reevd.api.query import Filter
+from reevd.api.rows import Filter
 from reevd.model import Status
 from reevd.times import rfc3339, to_micros
 
@@ -16,10 +16,20 @@ class BadRequestError(Exception):
 
 
 def paging(request: Request) -> tuple[int, str | None]:
-    text = request.query_params.get("limit", str(LIMIT))
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MOST:
-        raise BadRequestError(f"limit is {text!r}: give a number from 1 to {MOST}")
-    return int(text), request.query_params.get("cursor")
+    return number(request, "limit", LIMIT, 1, MOST), request.query_params.get("cursor")
+
+
+def number(request: Request, name: str, default: int, least: int, most: int) -> int:
+    text = request.query_params.get(name, str(default))
+    if not text.isascii() or not text.isdigit() or not least <= int(text[:9]) <= most:
+        raise BadRequestError(f"{name} is {text!r}: give a number from {least} to {most}")
+    return int(text)
+
+
+def period(request: Request) -> tuple[str | None, str | None]:
+    """`since` and `until`."""
+    given = request.query_params
+    return _time(given.get("since"), "since"), _time(given.get("until"), "until")
 
 
 def filter_(request: Request) -> Filter:
@@ -28,12 +38,13 @@ def filter_(request: Request) -> Filter:
     for status in statuses:
         if status not in tuple(Status):
             raise BadRequestError(f"status is {status!r}: give some of {', '.join(Status)}")
+    since, until = period(request)
     return Filter(
         status=statuses,
         agent=given.get("agent"),
         benchmark_id=given.get("benchmark_id"),
-        since=_time(given.get("since"), "since"),
-        until=_time(given.get("until"), "until"),
+        since=since,
+        until=until,
         min_score=_score(given.get("min_score"), "min_score"),
         max_score=_score(given.get("max_score"), "max_score"),
         text=given.get("text"),

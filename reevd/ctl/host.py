@@ -11,13 +11,6 @@ from reevd.ctl.shell import DONE, UNSUCCESSFUL, Shell
 from reevd.ctl.usage import Command
 
 
-def agents(shell: Shell) -> int:
-    """The agents that have run."""
-    found = shell.get("/agents")
-    shell.say(found, "\n".join(map(render.safe, found)) or "none")
-    return DONE
-
-
 def problems(shell: Shell) -> int:
     """Files that cannot be read or are odd."""
     page = shell.get("/problems", limit=1000)
@@ -84,7 +77,6 @@ def _places(sub: ArgumentParser) -> None:
 
 
 COMMANDS = {
-    "agents": Command(agents),
     "problems": Command(problems),
     "health": Command(health),
     "sync": Command(sync),

@@ -21,7 +21,9 @@ MODULES = {
     "flows": ("flow",),
     "watch": ("watch",),
     "runs": ("run", "stop"),
-    "host": ("agents", "problems", "health", "sync", "verify"),
+    "analytics": ("agents", "compare", "flaky"),
+    "export": ("export",),
+    "host": ("problems", "health", "sync", "verify"),
     "traces": ("trace", "transactions"),
 }
 
@@ -67,6 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+    except OSError as error:
+        _complain(f"{error.filename or 'writing'}: {error.strerror or error}", "")
+        return UNSUCCESSFUL
     except KeyboardInterrupt:
         return 130
     else:

@@ -1,0 +1,115 @@
+"""Endpoints about many runs together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from reevd.analysis.comparison import compare
+from reevd.analysis.flakiness import flaky
+from reevd.analysis.performance import performance
+from reevd.api.answers import JSON, array, problem, unknown
+from reevd.api.questions import BadRequestError, filter_, number, paging, period
+from reevd.api.rows import Page
+from reevd.api.service import Service
+from reevd.api.tallies import Scope, SlowError, Tallies
+
+NEWEST = 50
+MIN_RUNS, MOST_RUNS = 2, 1_000_000
+
+
+class Analytics:
+    """Each question is asked in a thread, on a connection of its own: it may have to look at every execution."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/agent-performance", self.agent_performance),
+            Route("/compare", self.compare),
+            Route("/flaky", self.flaky),
+            Route("/tool-calls", self.tool_calls),
+        ]
+
+    async def agent_performance(self, request: Request) -> Response:
+        """Each agent's success rate with its interval, best and worst benchmarks, trend, and newest results."""
+        scope, (limit, _) = _scope(request), paging(request)
+
+        def ask(tallies: Tallies) -> list[dict[str, Any]]:
+            agents = tallies.by_benchmark(scope)
+            halves = tallies.halves(scope, agents)
+            return [
+                {
+                    **performance(agent, list(found.values()), *halves[agent]),
+                    "results": tallies.results(scope._replace(agent=agent), limit),
+                }
+                for agent, found in sorted(agents.items())
+                if agent in halves  # one that came between the two questions is told of next time
+            ]
+
+        return await self._asked(request, ask)
+
+    async def compare(self, request: Request) -> Response:
+        """Two agents, `a` and `b`, over the benchmarks that both have run."""
+        names = [request.query_params.get(side, "") for side in "ab"]
+        if not all(names):
+            raise BadRequestError("it names no two agents: give ?a=AGENT&b=AGENT, as GET /api/v1/agents lists them")
+        scope = _scope(request)
+
+        def ask(tallies: Tallies) -> dict[str, Any] | Response:
+            agents = [tallies.by_benchmark(scope._replace(agent=name)).get(name) for name in names]
+            for name, found in zip(names, agents, strict=True):
+                if found is None:
+                    return unknown("ended execution of the agent", name)
+            first, second = agents
+            return {"a": names[0], "b": names[1], **compare(first or {}, second or {})}
+
+        return await self._asked(request, ask)
+
+    async def flaky(self, request: Request) -> Response:
+        """Benchmarks that one agent has run with different outcomes, the least steady first."""
+        scope = _scope(request)
+        least = number(request, "min_runs", MIN_RUNS, MIN_RUNS, MOST_RUNS)
+        limit, _ = paging(request)
+
+        def ask(tallies: Tallies) -> dict[str, Any]:
+            found = [
+                flaky(tally, tallies.newest(scope._replace(agent=agent, benchmark_id=name), NEWEST))
+                for agent, several in tallies.by_benchmark(scope).items()
+                for name, tally in several.items()
+                if tally.executions >= least and 0 < tally.completed < tally.executions
+            ]
+            found.sort(key=lambda row: (-row["flip_rate"], row["benchmark_id"], row["agent_type"]))
+            return {"items": found[:limit], "next_cursor": None, "total": len(found)}
+
+        return await self._asked(request, ask)
+
+    async def tool_calls(self, request: Request) -> Response:
+        """All tool calls of the executions that a filter lets through, in the order of their list."""
+        limit, cursor = paging(request)
+        return JSON(self._service.query.all_tool_calls(filter_(request), limit, cursor)._asdict())
+
+    async def _asked(self, request: Request, ask: Any) -> Response:
+        def whole() -> Any:
+            with contextlib.closing(Tallies(self._service.database)) as tallies:
+                return ask(tallies)
+
+        try:
+            answer = await asyncio.to_thread(whole)
+        except SlowError as error:
+            message = f"reading {request.url.path}: {error}: ask for less with since, until, agent or benchmark_id"
+            return problem(503, "not ready", message)
+        if isinstance(answer, Response):
+            return answer
+        return array(request, Page(answer, None)) if isinstance(answer, list) else JSON(answer)
+
+
+def _scope(request: Request) -> Scope:
+    since, until = period(request)
+    return Scope(request.query_params.get("agent"), request.query_params.get("benchmark_id"), since, until)

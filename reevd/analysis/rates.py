@@ -50,7 +50,7 @@ def sign_test(wins: int, losses: int) -> float:
     if trials == 0:
         return 1.0
     tail = sum(math.comb(trials, k) for k in range(fewer + 1))
-    return min(1.0, 2 * tail / float(2**trials))
+    return min(1.0, 2 * tail / (1 << trials))
 
 
 def mean(total: float, count: int) -> float | None:

@@ -47,7 +47,7 @@ class Analytics:
             return [
                 {
                     **performance(agent, list(found.values()), *halves[agent]),
-                    "results": tallies.results(scope._replace(agent=agent), limit),
+                    "results": tallies.results(scope._replace(agent=agent), found, limit),
                 }
                 for agent, found in sorted(agents.items())
                 if agent in halves  # one that came between the two questions is told of next time

@@ -5,8 +5,9 @@ Each question has a connection of its own, and so many seconds: it is asked in a
 
 from __future__ import annotations
 
+import heapq
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import apsw
@@ -14,6 +15,7 @@ import apsw
 from reevd.analysis.performance import Half
 from reevd.analysis.rates import Tally
 from reevd.api.rows import connect
+from reevd.session_file import dumps
 from reevd.times import from_rfc3339, rfc3339
 
 SECONDS = 20.0
@@ -98,16 +100,23 @@ class Tallies:
         query = f"SELECT status FROM execution_states WHERE {where} ORDER BY created_at DESC LIMIT ?"
         return [row[0] for row in self._rows(query, [*values, limit])]
 
-    def results(self, scope: Scope, limit: int) -> list[dict[str, Any]]:
-        """The last runs as agent-performance lists them, newest first."""
-        where, values = scope.clause()
+    def results(self, scope: Scope, benchmarks: Iterable[str], limit: int) -> list[dict[str, Any]]:
+        """The last runs of these benchmarks as agent-performance lists them, newest first."""
+        newest: list[tuple[str, int]] = []
+        for name in benchmarks:  # each from its place in the index; to sort all of an agent's runs would take seconds
+            where, values = scope._replace(benchmark_id=name).clause()
+            query = f"SELECT created_at, change FROM execution_states WHERE {where} ORDER BY created_at DESC LIMIT ?"
+            newest = heapq.nlargest(limit, [*newest, *self._rows(query, [*values, limit])])
         query = (
             "SELECT execution_id, benchmark_id, score, status, created_at,"
             " json_extract(result_data, '$.final_result.execution_time_ms')"
-            f" FROM execution_states WHERE {where} ORDER BY created_at DESC, execution_id DESC LIMIT ?"
+            " FROM execution_states WHERE change IN (SELECT value FROM json_each(?))"
+            " ORDER BY created_at DESC, execution_id DESC"
         )
         names = ("session_id", "benchmark_id", "score", "final_status", "timestamp", "execution_time_ms")
-        rows = [dict(zip(names, row, strict=True)) for row in self._rows(query, [*values, limit])]
+        rows = [
+            dict(zip(names, row, strict=True)) for row in self._rows(query, [dumps([change for _, change in newest])])
+        ]
         for row in rows:
             if not isinstance(row["execution_time_ms"], int | float):
                 row["execution_time_ms"] = None

@@ -11,6 +11,7 @@ from reevd.api.analytics import Analytics
 from reevd.api.answers import FAILURES
 from reevd.api.benchmarks import Benchmarks
 from reevd.api.control import Control
+from reevd.api.document import Document, strict
 from reevd.api.events import Events
 from reevd.api.executions import Executions, one
 from reevd.api.flows import Flows
@@ -20,7 +21,7 @@ from reevd.api.service import Service
 
 BASE = "/api/v1"
 ONE = f"{BASE}/executions/"
-GROUPS = (Executions, Benchmarks, Events, Logs, Flows, Analytics, Control, Host)
+GROUPS = (Executions, Benchmarks, Events, Logs, Flows, Analytics, Control, Host, Document)
 
 
 class App:
@@ -28,12 +29,14 @@ class App:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        routes = [route for group in GROUPS for route in group(service).routes()]
+        routes = [strict(route) for group in GROUPS for route in group(service).routes()]
         self._app = Starlette(routes=[Mount(BASE, routes=routes)], exception_handlers=FAILURES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
-        execution_id = path[len(ONE) :] if path.startswith(ONE) and scope["method"] == "GET" else "/"
+        execution_id = (
+            path[len(ONE) :] if path.startswith(ONE) and scope["method"] == "GET" and not scope["query_string"] else "/"
+        )
         if "/" in execution_id:
             await self._app(scope, receive, send)
             return

@@ -54,7 +54,7 @@ LAYERS = (
     "api.answers",
     "api.service api.gate",
     "api.connection",
-    "api.executions api.benchmarks api.host api.control api.events api.logs api.flows api.analytics",
+    "api.executions api.benchmarks api.host api.control api.events api.logs api.flows api.analytics api.document",
     "api.app",
     "api.serve",
     "ctl.render ctl.client",

@@ -113,4 +113,8 @@ def _which(sub: ArgumentParser) -> None:
     sub.add_argument("--min-runs", type=int, default=2, metavar="N", help="with at least so many runs (default: 2)")
 
 
-COMMANDS = {"agents": Command(agents, _when), "compare": Command(compare, _whom), "flaky": Command(flaky, _which)}
+COMMANDS = {
+    "agents": Command(agents, _when, ("reevctl agents --since 2026-01-01T00:00:00Z",)),
+    "compare": Command(compare, _whom, ("reevctl compare glm-4.6 deterministic",)),
+    "flaky": Command(flaky, _which, ("reevctl flaky --min-runs 5",)),
+}

@@ -53,7 +53,10 @@ def list_(shell: Shell) -> int:
 
 
 def wait(shell: Shell) -> int:
-    """Until every execution has ended: 0 where all are Completed. An id that is not known yet is waited for."""
+    """Waits until every execution has ended: 0 where all are Completed.
+
+    With --timeout, an id that is not known yet is waited for too.
+    """
     return wait_for(shell, shell.asked.id, shell.asked.timeout)
 
 
@@ -117,10 +120,24 @@ def _ids(sub: ArgumentParser) -> None:
 
 
 COMMANDS = {
-    "status": Command(status, _maybe_one_id),
-    "list": Command(list_, filters),
-    "show": Command(show, one_id),
-    "wait": Command(wait, _ids),
-    "history": Command(history, one_id),
-    "tools": Command(tools, one_id),
+    "status": Command(
+        status,
+        _maybe_one_id,
+        (
+            "reevctl status",
+            "reevctl status 3f0c",
+        ),
+    ),
+    "list": Command(
+        list_,
+        filters,
+        (
+            "reevctl list --status Failed --since 2026-01-31T00:00:00Z",
+            "reevctl list --agent glm-4.6 --max-score 0.5 --json",
+        ),
+    ),
+    "show": Command(show, one_id, ("reevctl show 3f0c",)),
+    "wait": Command(wait, _ids, ("reevctl wait 3f0c 77aa --timeout 600 && echo all Completed",)),
+    "history": Command(history, one_id, ("reevctl history 3f0c",)),
+    "tools": Command(tools, one_id, ("reevctl tools 3f0c",)),
 }

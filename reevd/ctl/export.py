@@ -70,4 +70,13 @@ def _how(sub: ArgumentParser) -> None:
     filters(sub)
 
 
-COMMANDS = {"export": Command(export, _how)}
+COMMANDS = {
+    "export": Command(
+        export,
+        _how,
+        (
+            "reevctl export -o runs.csv",
+            "reevctl export --what tool-calls --format parquet -o calls.parquet --agent glm-4.6",
+        ),
+    )
+}

@@ -40,4 +40,13 @@ def _how(sub: ArgumentParser) -> None:
     sub.add_argument("-o", "--output", metavar="FILE", help="write it there instead")
 
 
-COMMANDS = {"flow": Command(flow, _how)}
+COMMANDS = {
+    "flow": Command(
+        flow,
+        _how,
+        (
+            "reevctl flow 3f0c",
+            "reevctl flow 3f0c --format html -o flow.html",
+        ),
+    )
+}

@@ -8,7 +8,7 @@ from argparse import ArgumentParser
 
 from reevd.ctl import render
 from reevd.ctl.shell import DONE, UNSUCCESSFUL, Shell
-from reevd.ctl.usage import Command
+from reevd.ctl.usage import Command, no_arguments
 
 
 def problems(shell: Shell) -> int:
@@ -77,8 +77,8 @@ def _places(sub: ArgumentParser) -> None:
 
 
 COMMANDS = {
-    "problems": Command(problems),
-    "health": Command(health),
-    "sync": Command(sync),
-    "verify": Command(verify, _places),
+    "problems": Command(problems, no_arguments, ("reevctl problems",)),
+    "health": Command(health, no_arguments, ("reevctl health --json",)),
+    "sync": Command(sync, no_arguments, ("reevctl sync",)),
+    "verify": Command(verify, _places, ("reevctl verify && echo the database says what the files say",)),
 }

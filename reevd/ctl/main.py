@@ -8,6 +8,7 @@ from importlib import import_module
 
 from reevd.ctl import render
 from reevd.ctl.client import UnreachableError
+from reevd.ctl.commands import MODULES
 from reevd.ctl.shell import DONE, NO_DAEMON, NOT_FOUND, UNSUCCESSFUL, USAGE, RefusedError, Shell
 from reevd.ctl.usage import Command, parser
 from reevd.errors import ConfigError, ReevdError
@@ -15,17 +16,6 @@ from reevd.errors import ConfigError, ReevdError
 TYPE_CHECKING = False  # as `typing` has it, which takes longer to import than the daemon takes to answer
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-MODULES = {
-    "executions": ("status", "list", "show", "wait", "history", "tools"),
-    "flows": ("flow",),
-    "watch": ("watch",),
-    "runs": ("run", "stop"),
-    "analytics": ("agents", "compare", "flaky"),
-    "export": ("export",),
-    "host": ("problems", "health", "sync", "verify"),
-    "traces": ("trace", "transactions"),
-}
 
 
 def _commands(arguments: Sequence[str]) -> dict[str, Command]:

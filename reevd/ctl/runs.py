@@ -41,4 +41,14 @@ def _what(sub: ArgumentParser) -> None:
     sub.add_argument("--timeout", type=float, metavar="SECONDS", help="wait no longer than so: exit status 124")
 
 
-COMMANDS = {"run": Command(run, _what), "stop": Command(stop, one_id)}
+COMMANDS = {
+    "run": Command(
+        run,
+        _what,
+        (
+            "reevctl run 001-sol-transfer",
+            "reevctl run 001-sol-transfer --agent local --wait --timeout 600",
+        ),
+    ),
+    "stop": Command(stop, one_id, ("reevctl stop 3f0c",)),
+}

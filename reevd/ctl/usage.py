@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from argparse import SUPPRESS, ArgumentParser
+from argparse import SUPPRESS, ArgumentParser, RawDescriptionHelpFormatter
+
+from reevd.ctl.commands import GROUPS, HIDDEN
 
 TYPE_CHECKING = False  # as `typing` has it, which takes longer to import than the daemon takes to answer
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from reevd.ctl.shell import Shell
 
@@ -16,10 +18,19 @@ def no_arguments(_: ArgumentParser) -> None:
 
 
 class Command:
-    """One command: its first docstring line is its help. `arguments` adds what it takes to its parser."""
+    """One command: its docstring is its help, the first line of it the short one.
 
-    def __init__(self, run: Callable[[Shell], int], arguments: Callable[[ArgumentParser], None] = no_arguments) -> None:
-        self.run, self.arguments = run, arguments
+    arguments   adds what it takes to its parser
+    examples    whole lines for a shell
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Shell], int],
+        arguments: Callable[[ArgumentParser], None] = no_arguments,
+        examples: Sequence[str] = (),
+    ) -> None:
+        self.run, self.arguments, self.examples = run, arguments, examples
 
     @property
     def help(self) -> str:
@@ -28,18 +39,50 @@ class Command:
 
 def parser(commands: Mapping[str, Command]) -> ArgumentParser:
     """The parser of these commands."""
-    found = ArgumentParser(prog="reevctl", description="Asks reevd how the executions stand.")
-    found.add_argument(
-        "--socket", help="the daemon's socket (REEVD_SOCKET; ./logs/state/reevd.sock; /run/reevd/reevd.sock)"
+    found = ArgumentParser(
+        prog="reevctl",
+        usage="%(prog)s [--socket PATH] [--json] COMMAND ...",
+        description="Asks reevd how the executions stand.",
+        epilog=_overview(commands) if len(commands) > 1 else None,
+        formatter_class=RawDescriptionHelpFormatter,
     )
-    found.add_argument("--json", action="store_true", help="print what the API answered")
-    subparsers = found.add_subparsers(prog="reevctl", dest="command", metavar="COMMAND", required=True)
+    found.add_argument("--socket", metavar="PATH", help="the daemon's socket")
+    found.add_argument("--json", action="store_true", help="print what the API answered: a stable contract")
+    subparsers = found.add_subparsers(prog="reevctl", dest="command", metavar="COMMAND", required=True, help=SUPPRESS)
     for name, command in commands.items():
-        sub = subparsers.add_parser(name, help=command.help, description=command.help)
+        lines = [line.strip() for line in (command.run.__doc__ or "").strip().splitlines()]
+        sub = subparsers.add_parser(
+            name,
+            description="\n".join(lines),
+            epilog="\n".join(("examples:", *(f"  {line}" for line in command.examples))) if command.examples else None,
+            formatter_class=RawDescriptionHelpFormatter,
+        )
         # Also behind the command; only what is given there overrides what stands before it.
         sub.add_argument("--json", action="store_true", default=SUPPRESS, help="print what the API answered")
         command.arguments(sub)
     return found
+
+
+def _overview(commands: Mapping[str, Command]) -> str:
+    lines = []
+    for title, modules in GROUPS.items():
+        lines.append(f"{title}:")
+        names = [name for several in modules.values() for name in several if name not in HIDDEN]
+        lines += [*(f"  {name:<13}{commands[name].help}" for name in names), ""]
+    return "\n".join([*lines, REST])
+
+
+REST = """\
+exit status:
+  0 done; for wait and run --wait: Completed     3 the daemon is not there
+  1 Failed, Stopped or Timeout; it did not work  4 there is none of that name
+  2 usage                                        124 its own --timeout has run out
+
+environment:
+  REEVD_SOCKET  where the daemon answers; else ./logs/state/reevd.sock, else /run/reevd/reevd.sock
+  NO_COLOR      no colour, also on a terminal
+
+`reevctl COMMAND --help` says more of each."""
 
 
 def one_id(sub: ArgumentParser) -> None:

@@ -140,4 +140,13 @@ def _which(sub: ArgumentParser) -> None:
     sub.add_argument("--benchmark", metavar="ID")
 
 
-COMMANDS = {"watch": Command(watch, _which)}
+COMMANDS = {
+    "watch": Command(
+        watch,
+        _which,
+        (
+            "reevctl watch --agent glm-4.6",
+            "reevctl watch --json | jq .status",
+        ),
+    )
+}

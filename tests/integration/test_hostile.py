@@ -22,7 +22,11 @@ def fifo(path: Path) -> None:
 
 def unix_socket(path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as end:
-        end.bind(os.path.relpath(path))  # relative: the path of a socket has at most 107 bytes
+        folder = os.open(path.parent, os.O_PATH)
+        try:
+            end.bind(f"/proc/self/fd/{folder}/{path.name}")  # the path of a socket has at most 107 bytes
+        finally:
+            os.close(folder)
 
 
 def device(path: Path) -> None:

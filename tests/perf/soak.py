@@ -1,6 +1,9 @@
 """`make soak`: an hour of runs that come, live and go, and whether the daemon stays as small as it began.
 
-    python -m tests.perf.soak [--minutes 60] [--runs 20]
+    python -m tests.perf.soak [--minutes 60] [--runs 20] [--known 50000]
+
+It begins with a database of so many executions, whose files are gone: SQLite's caches are full then, and what grows
+from there on is a leak.
 
 Each second, so many runs begin; each writes a stub, some telemetry, and a result in place of the stub; files
 older than a minute are deleted. Every tenth is never finished, every twentieth is garbage. Clients ask meanwhile.
@@ -17,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.harness import Daemon, daemon, leave, session
+from tests.harness import Daemon, daemon, leave, session, wait_until
 from tests.perf.processes import cost, cpu_seconds
 
 KEPT_SECONDS = 60
@@ -53,6 +56,18 @@ def sweep(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def fill(running: Daemon, known: int) -> None:
+    """So many executions, and then no file of them."""
+    for number in range(known):
+        leave(running.sessions, f"known-{number}", session(f"known-{number}"))
+        if number % 1000 == 999:
+            running.wait_for(f"known-{number}", "Completed", seconds=60)
+    for path in running.sessions.iterdir():
+        path.unlink()
+    wait_until(lambda: running.get("/api/v1/executions/known-0")["source"]["state"] == "gone", "the files are missed")
+    wait_until(lambda: running.get("/api/v1/health")["watch"]["pending"] == 0, "all is looked at", seconds=120)
+
+
 def sample(running: Daemon, began: float) -> tuple[float, ...]:
     assert running.process is not None
     found = cost(running.process.pid)
@@ -75,9 +90,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="An hour of runs, and what the daemon costs meanwhile.")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--runs", type=int, default=20, help="runs that begin each second")
+    parser.add_argument("--known", type=int, default=50_000, help="executions that are there when it begins")
     asked = parser.parse_args()
     samples = []
     with tempfile.TemporaryDirectory(prefix="reevd-soak-") as home, daemon(Path(home), silence_seconds=120) as running:
+        fill(running, asked.known)
         began = time.monotonic()
         print(HEADS)
         next_sample, next_sweep = began, began + KEPT_SECONDS

@@ -1,11 +1,12 @@
 # Everything starts from a bare Python 3.11+: each target makes .venv itself, from the lock files.
 PYTHON ?= python3
+export DESTDIR PREFIX SYSCONFDIR UNITDIR
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint chaos mutants bench soak run lock clean
+.PHONY: help demo test check lint chaos mutants bench soak run install uninstall lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -49,6 +50,12 @@ soak: $(VENV)/dev.stamp  ## An hour of runs that come and go; memory, descriptor
 
 run: $(VENV)/run.stamp  ## The daemon in the foreground
 	@exec $(BIN)/reevd
+
+install:  ## On this host, with systemd (as root); or below DESTDIR, for a package
+	@systemd/install.sh program host $(if $(DESTDIR),,activate)
+
+uninstall:  ## Remove it from this host; results and settings stay
+	@systemd/install.sh remove
 
 lock: $(VENV)/dev.stamp  ## Write both lock files anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --no-emit-index-url \

@@ -69,6 +69,9 @@ OPTIONS = (
     Option("max_running", 2, "at most so many runs that reevd started go on at once; the others are queued", least=1),
     Option("stop_seconds", 5.0, "a runner that was asked to end, or should have, is killed after so long", least=0.1),
     Option("runner", "", "the program to start for a run (default: the installed reev-runner, else the checkout's)"),
+    Option(
+        "porter", "", "socket of the unit that starts runners outside of this one's sandbox (default: start them here)"
+    ),
     Option("connections_per_user", 128, "at most so many connections to the socket of one user", least=1),
     Option("admin_group", "", "group whose members may sync, run and stop, besides root and the daemon's own user"),
 )
@@ -89,6 +92,7 @@ class Settings:
     max_running: int
     stop_seconds: float
     runner: str
+    porter: str
     connections_per_user: int
     admin_group: str
     once: bool = False

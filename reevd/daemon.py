@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 import orjson
 import structlog
@@ -29,12 +30,17 @@ from reevd.engine import Engine
 from reevd.errors import ConfigError
 from reevd.listener import listen
 from reevd.lock import hold
-from reevd.runs.executor import Executor
+from reevd.presence import Presence
+from reevd.runs.carried import carry
+from reevd.runs.executor import Executor, Start
 from reevd.runs.launch import detect
+from reevd.runs.process import start
 from reevd.runs.spool import Spool
 
 STOP_SECONDS = 6.0
 LONGEST_SLEEP = 1.0
+# What only a new process can take on.
+RESTART = ("sessions_dir", "benchmarks_dir", "database", "socket", "log_format", "admin_group", "runner", "porter")
 
 log = structlog.get_logger("reevd.daemon")
 
@@ -132,7 +138,7 @@ class _Daemon:
         except ConfigError as error:
             log.error("settings cannot be used: the old ones stay", error=str(error), hint=error.hint)
         else:
-            for name in ("sessions_dir", "database", "socket", "log_format", "admin_group"):
+            for name in RESTART:
                 if getattr(settings, name) != getattr(self._settings, name):
                     log.warning("a restart is needed for this setting", setting=name)
             self._engine.tune(*tuning(settings))
@@ -148,14 +154,10 @@ class _Daemon:
         poll = self._engine.poll
         poll.register(self._wake, select.EPOLLIN)
         poll.register(self._link, select.EPOLLIN)
-        told, watchdog = False, notify.watchdog_seconds()
+        presence = Presence(self._engine, self._settings.sessions_dir)
         while not self._stopping and not self._link.closed:
             pause = min(self._engine.step(), self._executor.step())
-            if self._engine.ready and not told:
-                told = True
-                notify.tell(READY="1", STATUS=f"watching {self._settings.sessions_dir}")
-            if watchdog:
-                notify.tell(WATCHDOG="1")
+            presence.sign()
             if self._reloading:
                 self._tune()
             elif not self._desk.serve():
@@ -203,7 +205,8 @@ def _start_server(settings: Settings, listen_fd: int, link_fd: int) -> subproces
 def _executor(settings: Settings, engine: Engine) -> Executor:
     folder = os.path.join(os.path.dirname(os.path.realpath(settings.database)), "spool")
     launch = detect(os.environ, settings.sessions_dir, settings.runner)
-    return Executor(engine, Spool(folder), launch, slots=settings.max_running, grace=settings.stop_seconds)
+    begin: Start = partial(carry, settings.porter) if settings.porter else start
+    return Executor(engine, Spool(folder), launch, begin, slots=settings.max_running, grace=settings.stop_seconds)
 
 
 def _gid(group: str) -> int | None:

@@ -10,6 +10,7 @@ import os
 import select
 import signal
 import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import apsw
@@ -21,7 +22,7 @@ from reevd.reconciler import StoringError
 from reevd.runs.agents import Agents
 from reevd.runs.job import Job
 from reevd.runs.launch import Launch
-from reevd.runs.process import Process, find, start
+from reevd.runs.process import Runner, find
 from reevd.runs.redact import redact
 from reevd.runs.spool import Spool
 from reevd.session_file import dumps
@@ -41,19 +42,23 @@ class _Run(NamedTuple):
     """A run under way; seconds on the monotonic clock. `ends_at`: when it is asked to end, then made to."""
 
     job: Job
-    process: Process
+    process: Runner
     ends_at: float
     asked: bool = False
+
+
+Start = Callable[[Sequence[str], Mapping[str, str], int], Runner]
 
 
 class Executor:
     """`slots`: how many at once. `grace`: seconds that a runner may take to end after it was asked to, or should have.
 
-    Raises StoringError, apsw.Error and OSError where what was asked for could not be made durable.
+    `start`: gives the command, with this environment and stderr, to a process. Raises StoringError, apsw.Error and
+    OSError where what was asked for could not be made durable.
     """
 
-    def __init__(self, engine: Engine, spool: Spool, launch: Launch, *, slots: int, grace: float) -> None:
-        self._engine, self._spool, self.launch = engine, spool, launch
+    def __init__(self, engine: Engine, spool: Spool, launch: Launch, start: Start, *, slots: int, grace: float) -> None:
+        self._engine, self._spool, self.launch, self._start = engine, spool, launch, start
         self.slots, self.grace = slots, grace
         self._look_at = time.monotonic() + LOOK_SECONDS
         self._runs: dict[str, _Run] = {}
@@ -154,7 +159,7 @@ class Executor:
             command = self.launch.command(job)
             stderr = self._spool.open_stderr(job.execution_id)
             try:
-                process = start(command, self.launch.environment(job.execution_id), stderr)
+                process = self._start(command, self.launch.environment(job.execution_id), stderr)
             except OSError as error:
                 del self._queue[job.execution_id]
                 self._dead[job.execution_id] = job, f"its runner could not be started: {command[0]}: {error.strerror}"
@@ -165,7 +170,7 @@ class Executor:
             self._watch(job, process)
             log.info("started", execution_id=job.execution_id, pid=process.pid, mode=self.launch.mode)
 
-    def _watch(self, job: Job, process: Process) -> None:
+    def _watch(self, job: Job, process: Runner) -> None:
         self._engine.poll.register(process, select.EPOLLIN)
         ends_at = time.monotonic() + job.timeout_seconds + self.grace
         self._runs[job.execution_id] = _Run(job, process, ends_at)

@@ -8,8 +8,25 @@ import select
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from reevd.runs.launch import MARK
+
+
+class Runner(Protocol):
+    """A runner at work, wherever it was started. Its descriptor is ready for reading when `ended` is worth a look."""
+
+    def fileno(self) -> int: ...
+
+    @property
+    def pid(self) -> int | None: ...
+
+    @property
+    def ended(self) -> bool: ...
+
+    def signal(self, number: signal.Signals) -> None: ...
+
+    def close(self) -> str: ...
 
 
 class Process:
@@ -20,11 +37,15 @@ class Process:
 
     def __init__(self, pid: int, child: subprocess.Popen[bytes] | None = None) -> None:
         """Raises ProcessLookupError where it is gone."""
-        self.pid, self._child = pid, child
+        self._pid, self._child = pid, child
         self._pidfd = os.pidfd_open(pid)
 
     def fileno(self) -> int:
         return self._pidfd
+
+    @property
+    def pid(self) -> int:
+        return self._pid
 
     @property
     def ended(self) -> bool:
@@ -33,17 +54,24 @@ class Process:
     def signal(self, number: signal.Signals) -> None:
         """To all of its group: what the runner started ends with it."""
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, number)
+            os.killpg(self._pid, number)
 
     def close(self) -> str:
         """Once it has ended: how, in words."""
         os.close(self._pidfd)
-        status = self._child.wait() if self._child else None
-        if status is None:
-            return "its runner ended while reevd was restarted"
-        if status >= 0:
-            return f"its runner ended with exit status {status}"
-        return f"its runner was killed by {signal.Signals(-status).name}"
+        return ending(self._child.wait()) if self._child else "its runner ended while reevd was restarted"
+
+    def status(self) -> int:
+        """Of a child of ours that has ended, as `subprocess` counts it: below zero, the signal that killed it."""
+        assert self._child is not None
+        return self._child.wait()
+
+
+def ending(status: int) -> str:
+    """An exit status in words."""
+    if status >= 0:
+        return f"its runner ended with exit status {status}"
+    return f"its runner was killed by {signal.Signals(-status).name}"
 
 
 def start(command: Sequence[str], environ: Mapping[str, str], stderr: int) -> Process:

@@ -1,0 +1,51 @@
+"""What systemd sees of the daemon: that it starts, that it is ready, how it stands, that it lives."""
+
+from __future__ import annotations
+
+import time
+
+from reevd import notify
+from reevd.engine import Engine
+
+STATUS_SECONDS = 10.0
+# Counting takes longer the more there is: it may take this part of the time at most.
+SHARE = 0.01
+
+KNOWN = "SELECT count(*) FROM execution_states"
+UNDER_WAY = f"{KNOWN} WHERE deadline_at IS NOT NULL"
+
+
+class Presence:
+    """Told in every round of the loop that does the work, so that a loop which hangs falls silent."""
+
+    def __init__(self, engine: Engine, folder: str) -> None:
+        self._engine, self._folder = engine, folder
+        self._ready = False
+        self._tell_at = 0.0
+        self._every = (notify.watchdog_seconds() or 0.0) / 4
+        self._live_at = 0.0
+
+    def sign(self) -> None:
+        now = time.monotonic()
+        if self._every and now >= self._live_at:
+            self._live_at = now + self._every
+            notify.tell(WATCHDOG="1")
+        if self._engine.ready and not self._ready:
+            self._ready = True
+            self._tell_at = now + STATUS_SECONDS
+            notify.tell(READY="1", STATUS=self._status())
+        elif now >= self._tell_at:
+            pause = STATUS_SECONDS
+            if self._ready:
+                notify.tell(STATUS=self._status())
+                pause = max(pause, (time.monotonic() - now) / SHARE)
+            else:
+                # As long as it moves, a first reconciliation may take its time.
+                more = str(int(3 * STATUS_SECONDS * 1e6))
+                notify.tell(EXTEND_TIMEOUT_USEC=more, STATUS=f"reading {self._folder}")
+            self._tell_at = now + pause
+
+    def _status(self) -> str:
+        (known,), (under_way,) = (self._engine.store.rows(count)[0] for count in (KNOWN, UNDER_WAY))
+        problems = self._engine.problems
+        return f"{self._folder}: {known:,} executions, {under_way:,} under way, {problems:,} problems"

@@ -111,7 +111,7 @@ class _Daemon:
             "started",
             sessions=self._settings.sessions_dir,
             database=self._settings.database,
-            socket=self._settings.socket,
+            socket=self._socket.getsockname(),
             server=self._server.pid,
         )
         sync_benchmarks(self._engine, self._settings.benchmarks_dir)
@@ -192,7 +192,8 @@ def _start_server(settings: Settings, listen_fd: int, link_fd: int) -> subproces
     arguments = {
         "listen_fd": listen_fd,
         "link_fd": link_fd,
-        "database": settings.database,
+        "database": os.path.abspath(settings.database),
+        "sessions": os.path.abspath(settings.sessions_dir),
         "log_format": settings.log_format,
         "connections_per_user": settings.connections_per_user,
         "admin_gid": _gid(settings.admin_group),

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from runner.chain import Chain
     from runner.execute import Ended
 
-DEFAULT_SESSIONS = "logs/sessions"
+# The checkout's, or the one that the host's daemon watches.
+DEFAULT_SESSIONS, HOST_SESSIONS = "logs/sessions", "/var/log/reevd/sessions"
 DEFAULT_TIMEOUT, MAX_TIMEOUT = 300.0, 3600.0
+SESSIONS_HELP = f"default: REEV_SESSIONS_DIR, else {DEFAULT_SESSIONS}, else {HOST_SESSIONS} where that is there"
 BROKEN = ("agent", "chain", "internal")
 EPILOG = """exit status: 0 every execution succeeded; 1 one failed; 2 usage or an invalid benchmark; 3 the agent or
 the chain cannot be reached; 124 timeout; 130 interrupted"""
@@ -71,7 +73,7 @@ def _options(argv: Sequence[str] | None, agents: Agents) -> argparse.Namespace:
     add("path", metavar="PATH", type=Path, help="a benchmark's YAML, or a folder of them")
     add("--agent", default="deterministic", help=f"one of: {', '.join(agents)} (default: deterministic)")
     add("--execution-id", metavar="ID", help="the execution's name (default: a fresh UUID)")
-    add("--sessions-dir", metavar="DIR", type=Path, help=f"default: REEV_SESSIONS_DIR, else {DEFAULT_SESSIONS}")
+    add("--sessions-dir", metavar="DIR", type=Path, help=SESSIONS_HELP)
     add("--rpc-url", metavar="URL", help="a chain to run on (default: the embedded one)")
     add("--timeout", metavar="S", type=float, default=DEFAULT_TIMEOUT, help="seconds a run may take (default: 300)")
     add("--list-agents", action=ListAgents, agents=agents, help="print the names of the agents, and exit")
@@ -131,7 +133,9 @@ def _run(options: argparse.Namespace, mode: Mode, agents: Agents, stop: Stop) ->
 
 
 def _sessions_dir(given: Path | None) -> Path:
-    folder = given or Path(os.environ.get("REEV_SESSIONS_DIR") or DEFAULT_SESSIONS)
+    here, host = Path(DEFAULT_SESSIONS), Path(HOST_SESSIONS)
+    named = given or os.environ.get("REEV_SESSIONS_DIR")
+    folder = Path(named) if named else host if host.is_dir() and not here.is_dir() else here
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -15,7 +15,7 @@ def ask(database: str, *paths: str) -> list[tuple[int, Any]]:
     """The status and the JSON of the answer to GET, for each path."""
 
     async def all_of_them() -> list[tuple[int, Any]]:
-        service = Service(database, None, 0)
+        service = Service(database, "", None, 0)
         app = App(service)
         answers = [await _get(app, path) for path in paths]
         service.reopen()  # closes it

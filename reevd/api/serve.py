@@ -60,7 +60,8 @@ def _raise_limit() -> None:
 
 
 async def serve(arguments: dict[str, Any]) -> None:
-    service = Service(arguments["database"], arguments["admin_gid"], arguments["started_at"])
+    names = ("database", "sessions", "admin_gid", "started_at")
+    service = Service(*(arguments[name] for name in names))
     bounds = Bounds(**arguments.get("bounds", {}))
     gate = Gate(arguments["connections_per_user"], CONNECTIONS)
     config = uvicorn.Config(

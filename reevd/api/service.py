@@ -16,11 +16,12 @@ from reevd.link import LinkError, ServerEnd
 class Service:
     """`end` of the link is set once the server runs; until then, and when the engine is silent, health says so.
 
-    started_at: microseconds since 1970
+    started_at: microseconds since 1970; database and sessions folder: absolute paths
     """
 
-    def __init__(self, database: str, admin_gid: int | None, started_at: int) -> None:
-        self.database, self.started_at, self._admin_gid = database, started_at, admin_gid
+    def __init__(self, database: str, sessions: str, admin_gid: int | None, started_at: int) -> None:
+        self.database, self.sessions = database, sessions
+        self.started_at, self._admin_gid = started_at, admin_gid
         self._query: Query | None = None
         self.end: ServerEnd | None = None
         self.hub = Hub(database)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import time
 
 TYPE_CHECKING = False  # as `typing` has it, which takes longer to import than the daemon takes to answer
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 DEFAULTS = ("logs/state/reevd.sock", "/run/reevd/reevd.sock")
 TIMEOUT_SECONDS = 30.0
 SYNC_SECONDS = 600.0
+RESTART_SECONDS, PAUSE_SECONDS = 5.0, 0.02
 
 
 class UnreachableError(Exception):
@@ -59,19 +61,20 @@ class Client:
         return self.request("POST", path, SYNC_SECONDS, json.dumps(body).encode() if body is not None else b"")
 
     def request(self, method: str, path: str, seconds: float, body: bytes = b"") -> Answer:
-        """Raises UnreachableError. A question that was broken off is asked once more: all of them bear that."""
-        reused = self._end is not None
-        try:
-            return self._ask(method, path, seconds, body)
-        except (OSError, EOFError) as error:
-            self.close()
-            if not reused:
-                raise UnreachableError(str(error) or "the daemon closed the connection") from error
-        try:
-            return self._ask(method, path, seconds, body)
-        except (OSError, EOFError) as error:
-            self.close()
-            raise UnreachableError(str(error) or "the daemon closed the connection") from error
+        """Raises UnreachableError, at once where nothing listens.
+
+        A question that was broken off is asked again, for as long as a daemon takes to restart: all of them bear that.
+        """
+        patience = time.monotonic() + RESTART_SECONDS
+        while True:
+            try:
+                return self._ask(method, path, seconds, body)
+            except (OSError, EOFError) as error:
+                listened = self._end is not None
+                self.close()
+                if not listened or isinstance(error, TimeoutError) or time.monotonic() > patience:
+                    raise UnreachableError(str(error) or "the daemon closed the connection") from error
+                time.sleep(PAUSE_SECONDS)
 
     def close(self) -> None:
         if self._end is not None:

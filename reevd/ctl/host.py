@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from argparse import ArgumentParser
 
 from reevd.ctl import render
-from reevd.ctl.shell import DONE, UNSUCCESSFUL, Shell
+from reevd.ctl.client import UnreachableError
+from reevd.ctl.shell import DONE, UNSUCCESSFUL, RefusedError, Shell
 from reevd.ctl.usage import Command, no_arguments
 
 
@@ -27,7 +29,7 @@ def health(shell: Shell) -> int:
     lines = [
         f"{found['status']}: reevd {found['version']}, up {render.span(found['uptime_seconds'])}",
         *(f"  {reason}" for reason in found["reasons"]),
-        f"  watching by {watch['mode']}, {watch['pending']} to look at; last full scan: {watch['last_rescan_at']}",
+        f"  {watch['path']}: by {watch['mode']}, {watch['pending']} to look at; last scan: {watch['last_rescan_at']}",
         f"  {database['path']}: {database['size_bytes']:,} bytes, log {database['wal_bytes']:,} bytes",
         "  " + ", ".join(f"{count} {name}" for name, count in found["executions"].items()),
     ]
@@ -55,12 +57,7 @@ def verify(shell: Shell) -> int:
     from reevd import verify as proof
 
     log.silence()
-    asked = shell.asked
-    flags = [
-        flag for name in ("config", "sessions_dir", "database") if (value := getattr(asked, name))
-        for flag in (f"--{name.replace('_', '-')}", value)
-    ]  # fmt: skip
-    settings = config.load(flags, os.environ)
+    settings = config.load(_flags(shell), os.environ)
     found = proof.verify(settings.sessions_dir, settings.database)
     rows = [(d.execution_id, d.field, render.short(d.stored), render.short(d.computed)) for d in found.differences]
     text = f"{found.executions:,} executions: the database says of all of them what their files say"
@@ -68,6 +65,17 @@ def verify(shell: Shell) -> int:
         text = render.table(rows, ("execution", "what", "database", "files"))
     shell.say({"executions": found.executions, "differences": [d._asdict() for d in found.differences]}, text)
     return UNSUCCESSFUL if rows else DONE
+
+
+def _flags(shell: Shell) -> list[str]:
+    """Where things are: as given, else as the daemon says that answers, else by the settings."""
+    names = ("config", "sessions_dir", "database")
+    given = {name: value for name in names if (value := getattr(shell.asked, name))}
+    if not given and "REEVD_CONFIG" not in os.environ:
+        with contextlib.suppress(UnreachableError, RefusedError):
+            found = shell.get("/health")
+            given = {"sessions_dir": found["watch"]["path"], "database": found["database"]["path"]}
+    return [flag for name, value in given.items() for flag in (f"--{name.replace('_', '-')}", value)]
 
 
 def _places(sub: ArgumentParser) -> None:

@@ -168,7 +168,7 @@ class Executor:
                 os.close(stderr)
             del self._queue[job.execution_id]
             self._watch(job, process)
-            log.info("started", execution_id=job.execution_id, pid=process.pid, mode=self.launch.mode)
+            log.info("started", execution_id=job.execution_id, mode=self.launch.mode)
 
     def _watch(self, job: Job, process: Runner) -> None:
         self._engine.poll.register(process, select.EPOLLIN)

@@ -22,7 +22,7 @@ CASE = "001-sol-transfer"
 
 
 def test_every_route_is_in_the_document_and_nothing_else_is() -> None:
-    app: Any = App(Service("none", None, 0))._app
+    app: Any = App(Service("none", "none", None, 0))._app
     (mount,) = app.routes
     assert isinstance(mount, Mount)
     served = {(r.path, m) for r in mount.routes or () if isinstance(r, Route) for m in r.methods or () if m != "HEAD"}

@@ -1,0 +1,1 @@
+"""reevd on a host of its own: a booted systemd, real users, real units."""

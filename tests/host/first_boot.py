@@ -1,0 +1,194 @@
+"""The first boot of a host with reevd: installed, used by its users, broken in each way that systemd is there for."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+
+from tests.harness import wait_until
+from tests.host.inside import CASES, SESSIONS, STATE, ask, configure, report, sh
+
+UNITS = ("reevd.service", "reevd.socket", "reev-run.socket", "reev-run@.service")
+WAITING = """#!/bin/sh
+case "$*" in *--list-agents*) echo deterministic; exit;; esac
+echo "sk-$SECRET_KEY and no result" >&2
+while [ ! -e /var/log/reevd/sessions/.go ]; do sleep 0.05; done
+exec reev-runner "$@"
+"""
+
+
+def units_verify() -> str:
+    assert not sh("systemd-analyze verify " + " ".join(f"/etc/systemd/system/{unit}" for unit in UNITS))
+    return "systemd-analyze verify: nothing to say"
+
+
+def sandboxes_are_tight() -> str:
+    said = [sh(f"systemd-analyze security {unit} --threshold=15 | tail -n 1") for unit in UNITS[:1] + UNITS[3:]]
+    return "\n".join(said)
+
+
+def is_ready_once_everything_was_read() -> str:
+    assert ask("reevd", "ActiveState") == "active"
+    assert "0 executions, 0 under way, 0 problems" in ask("reevd", "StatusText")
+    assert ask("reevd", "Type") == "notify"
+    return ask("reevd", "StatusText")
+
+
+def users_of_the_group_run_and_ask_from_a_plain_shell() -> str:
+    sh("useradd -m -G reev alice; useradd -m -G reev carol; useradd -m bob")
+    sh(f"umask 077; reev-runner {CASES}/001-sol-transfer.yml --execution-id of-alice --quiet", user="alice")
+    said = sh("reevctl wait of-alice && reevctl list", user="carol")
+    mode = oct((SESSIONS / "session_of-alice.json").stat().st_mode & 0o7777)
+    return f"umask 077, session file {mode}\n{said}"
+
+
+def others_can_neither_ask_nor_write() -> str:
+    refused = sh("reevctl health", user="bob", status=3)
+    sh(f"touch {SESSIONS}/session_bob.json", user="bob", status=1)
+    sh(f"rm -f {SESSIONS}/session_of-alice.json", user="carol", status=1)
+    assert (SESSIONS / "session_of-alice.json").exists()
+    return refused
+
+
+def members_read_and_only_the_admin_group_runs() -> str:
+    refused = sh("reevctl run 001-sol-transfer --wait", user="alice", status=None)
+    assert "alice" in refused or "may not" in refused, refused
+    sh("useradd -m -G reev,reev-admin dora")
+    Path("/etc/reevd/reevd.yaml").write_text("admin_group: reev-admin\n")
+    sh("systemctl restart reevd")
+    return f"{refused}\n" + sh("reevctl run 003-spl-transfer-fail --wait --id of-dora", user="dora", status=1)
+
+
+def a_question_starts_it_from_cold() -> str:
+    sh("systemctl stop reevd")
+    assert ask("reevd", "ActiveState") == "inactive"
+    began = time.monotonic()
+    said = sh("reevctl status of-alice")
+    took = time.monotonic() - began
+    assert ask("reevd", "ActiveState") == "active"
+    return f"{said}\nanswered after {took:.2f} s"
+
+
+def killed_with_questions_under_way_it_answers_them_all() -> str:
+    loop = "for i in $(seq 60); do reevctl --json status of-alice >/dev/null || echo LOST $?; done"
+    asking = subprocess.Popen(["sh", "-c", loop], stdout=subprocess.PIPE, text=True)
+    kills = 0
+    while asking.poll() is None and kills < 3:
+        before = ask("reevd", "MainPID")
+        sh("systemctl kill -s KILL --kill-whom=all reevd")
+        kills += 1
+        wait_until(lambda before=before: ask("reevd", "MainPID") not in (before, "0"), "systemd starts it again")
+        wait_until(lambda: ask("reevd", "ActiveState") == "active", "it is ready again")
+    said, _ = asking.communicate(timeout=60)
+    assert not said, said
+    return f"60 questions, {kills} kill -9, all answered; restarts counted: {ask('reevd', 'NRestarts')}"
+
+
+def a_hung_loop_is_restarted_by_the_watchdog() -> str:
+    configure("reevd.service", "[Service]\nWatchdogSec=1\n")
+    sh("systemctl restart reevd")
+    pid = ask("reevd", "MainPID")
+    sh(f"kill -STOP {pid}")
+    wait_until(lambda: ask("reevd", "MainPID") not in (pid, "0"), "the watchdog restarts it")
+    said = sh("reevctl wait of-alice")
+    configure("reevd.service", "")
+    log = sh("journalctl -u reevd -b --no-pager -o cat | grep -i watchdog | tail -n 1")
+    assert "atchdog" in log
+    return f"{log}\n{said}"
+
+
+def reloads_its_settings() -> str:
+    Path("/etc/reevd/reevd.yaml").write_text("admin_group: reev-admin\nmax_running: 1\n")
+    sh("systemctl reload reevd")
+    assert ask("reevd", "ActiveState") == "active"
+    return sh("journalctl -u reevd -b --no-pager -o cat | grep 'settings read anew'")
+
+
+def settings_that_cannot_be_used_are_no_reason_to_try_again() -> str:
+    good = Path("/etc/reevd/reevd.yaml").read_text()
+    Path("/etc/reevd/reevd.yaml").write_text("max_runnning: 1\n")
+    sh("systemctl restart reevd", status=1)
+    assert (ask("reevd", "ActiveState"), ask("reevd", "ExecMainStatus")) == ("failed", "2")
+    said = sh("journalctl -u reevd -b --no-pager -o cat | grep max_runnning | tail -n 1")
+    Path("/etc/reevd/reevd.yaml").write_text(good)
+    sh("systemctl reset-failed reevd; systemctl restart reevd")
+    return said
+
+
+def a_run_outlives_the_daemons_restart() -> str:
+    slow = Path("/usr/local/bin/slow-runner")
+    slow.write_text(WAITING)
+    slow.chmod(0o755)
+    configure("reevd.service", "[Service]\nEnvironment=REEVD_RUNNER=/usr/local/bin/slow-runner SECRET_KEY=thirty-two\n")
+    sh("systemctl restart reevd")
+    sh("reevctl run 001-sol-transfer --id long")
+    runner = wait_until(lambda: sh("pgrep -f [e]xecution-id=long", status=None).split(), "the runner runs")[0]
+    sh("systemctl restart reevd; systemctl kill -s KILL reevd")
+    wait_until(lambda: ask("reevd", "ActiveState") == "active", "it is back")
+    assert os.path.exists(f"/proc/{runner}"), "the runner ended with the daemon"
+    unit = Path(f"/proc/{runner}/cgroup").read_text().strip()
+    (SESSIONS / ".go").touch()
+    said = sh("reevctl wait long --timeout 20")
+    (SESSIONS / ".go").unlink()
+    return f"{unit.rpartition('/')[2]}\n{said}"
+
+
+def a_run_is_stopped_and_one_that_dies_is_seen() -> str:
+    sh("reevctl run 001-sol-transfer --id stopped")
+    wait_until(lambda: sh("pgrep -f [e]xecution-id=stopped", status=None), "the runner runs")
+    sh("reevctl stop stopped")
+    wait_until(lambda: not sh("pgrep -f [e]xecution-id=stopped", status=None), "the runner is gone")
+    sh("reevctl run 001-sol-transfer --id dies")
+    runner = wait_until(lambda: sh("pgrep -f [e]xecution-id=dies", status=None).split(), "the runner runs")[0]
+    sh(f"kill -9 {runner}")
+    sh("reevctl wait dies --timeout 10", status=1)
+    found = json.loads(sh("reevctl --json show dies"))
+    assert found["status"] == "Failed"
+    assert "[SECRET_KEY] and no result" in found["error_message"], found
+    configure("reevd.service", "")
+    sh("systemctl restart reevd")
+    return found["error_message"]
+
+
+def a_full_disk_is_told_and_survived() -> str:
+    sh("systemctl stop reevd reevd.socket")
+    sh(f"mount -t tmpfs -o size=3m,mode=0750,uid=$(id -u reevd),gid=$(id -g reevd) small {STATE}")
+    sh("systemd-tmpfiles --create /etc/tmpfiles.d/reevd.conf; systemctl start reevd.socket reevd")
+    sh(f"dd if=/dev/zero of={STATE}/filler bs=4k 2>/dev/null", status=None)
+    sh(f"reev-runner {CASES} --quiet", user="alice", status=None)
+    degraded = wait_until(lambda: "degraded" in (said := sh("reevctl health")) and said, "health says so")
+    (STATE / "filler").unlink()
+    wait_until(lambda: sh("reevctl health").startswith("healthy"), "it heals by itself", seconds=20)
+    said = sh("reevctl verify")
+    sh(f"systemctl stop reevd reevd.socket; umount {STATE}; systemctl start reevd.socket reevd")
+    return f"{degraded}\n...\n{said}"
+
+
+def nothing_was_lost() -> str:
+    return sh("reevctl status of-alice && reevctl verify")
+
+
+if __name__ == "__main__":
+    sh("/usr/local/src/reevd/systemd/install.sh activate")
+    report(
+        [
+            units_verify,
+            sandboxes_are_tight,
+            is_ready_once_everything_was_read,
+            users_of_the_group_run_and_ask_from_a_plain_shell,
+            others_can_neither_ask_nor_write,
+            members_read_and_only_the_admin_group_runs,
+            a_question_starts_it_from_cold,
+            killed_with_questions_under_way_it_answers_them_all,
+            a_hung_loop_is_restarted_by_the_watchdog,
+            reloads_its_settings,
+            settings_that_cannot_be_used_are_no_reason_to_try_again,
+            a_run_outlives_the_daemons_restart,
+            a_run_is_stopped_and_one_that_dies_is_seen,
+            a_full_disk_is_told_and_survived,
+            nothing_was_lost,
+        ]
+    )

@@ -88,7 +88,7 @@ def test_it_outlives_a_daemon_that_was_killed(tmp_path: Path, porter: Path) -> N
     with daemon(tmp_path, porter=porter, **prepare(tmp_path, body)) as running:
         run(running, "a")
         running.wait_for("a", "Running")
-        wait_until(lambda: (tmp_path / "pid").exists(), "the runner runs")
+        wait_until((tmp_path / "pid").exists, "the runner runs")
         running.kill()
         running.start()
         assert "runner found again" in running.log()

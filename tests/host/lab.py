@@ -35,6 +35,8 @@ import sys
 from {module} import main
 sys.exit(main())
 """
+PROBE = """mount -t tmpfs lab /mnt; cd /mnt; mkdir upper work root
+mount -t overlay lab -o lowerdir=/,upperdir=upper,workdir=work root"""
 COMMANDS = {"reevd": "reevd.cli", "reevctl": "reevd.ctl.main", "reev-runner": "runner.cli"}
 
 
@@ -46,7 +48,7 @@ def missing() -> str | None:
         return "a lab needs systemd-nspawn (Debian: systemd-container)"
     if _python() is None:
         return "a lab needs a Python of this version outside of /root and /home"
-    probe = subprocess.run(["unshare", "--mount", "mount", "-t", "tmpfs", "lab", "/mnt"], capture_output=True)
+    probe = subprocess.run(["unshare", "--mount", "sh", "-ec", PROBE], capture_output=True)
     return None if probe.returncode == 0 else f"a lab needs to mount: {probe.stderr.decode().strip()}"
 
 
@@ -58,13 +60,17 @@ def _python() -> str | None:
     return next((path for path in found if os.path.exists(path) and not path.startswith(("/root", "/home"))), None)
 
 
+class NoBootError(Exception):
+    """This machine does not let a systemd boot."""
+
+
 class Lab:
     def __init__(self, home: Path) -> None:
         self._root, self._out = home / "mnt" / "root", home / "out"
         self._out.mkdir()
 
     def boot(self, command: list[str]) -> str:
-        """Boots, runs the command as root, powers off. What it printed; AssertionError where it did not end well."""
+        """Boots, runs the command as root, powers off. What it printed; Raises NoBootError before it began, AssertionError where it failed."""
         for name in ("output", "status"):
             (self._out / name).unlink(missing_ok=True)
         (self._out / "command").write_text(shlex.join(command) + "\n")
@@ -80,6 +86,8 @@ class Lab:
         )
         status, output = self._out / "status", self._out / "output"
         said = output.read_text() if output.exists() else ""
+        if not output.exists():
+            raise NoBootError(f"systemd does not boot here: {console.stdout[-1000:]}{console.stderr[-1000:]}")
         assert status.exists(), f"the lab did not end by itself: {console.stdout[-3000:]}\n{said[-3000:]}"
         assert status.read_text().strip() == "0", said[-6000:]
         return said

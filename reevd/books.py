@@ -9,6 +9,7 @@ import structlog
 
 from reevd import restore
 from reevd.clock import Clock
+from reevd.compaction import Compaction
 from reevd.derive import Limits
 from reevd.inspection import Inspection
 from reevd.journal import Journal
@@ -17,6 +18,7 @@ from reevd.reconciler import Reconciler
 from reevd.store import Store
 
 BUSY_WAL_FRAMES = 16_000  # 64 MiB: past this the log is moved into the database even while there is work
+COMPACT_FROM = 4  # a quarter of what stands: then rewriting it all costs little for each that went
 
 log = structlog.get_logger("reevd.books")
 
@@ -32,6 +34,7 @@ class Books:
     def __init__(self, database: str, clock: Clock, limits: Limits, vfs: str | None = None) -> None:
         self.path, self._clock, self.limits, self._vfs = os.path.realpath(database), clock, limits, vfs
         self.lost: str | None = None
+        self._compaction: Compaction | None = None
         self.journal = Journal(self.path + ".journal")
         self._open()
 
@@ -69,8 +72,32 @@ class Books:
             restore.align(self.store, self._clock)
         return jumped
 
+    def compact(self, *, removed: int) -> None:
+        """Wants the journal without what was removed, once that is a good part of it."""
+        told = self.store.meta("removed")
+        total = removed + (told if isinstance(told, int) else 0)
+        (standing,) = self.store.rows("SELECT count(*) FROM execution_states")[0]
+        worth_it = total * COMPACT_FROM > standing
+        self.store.note("removed", 0 if worth_it else total)
+        if worth_it and self._compaction is None:
+            self._compaction = Compaction(self.journal, self.store)
+
+    def _go_on_compacting(self) -> None:
+        assert self._compaction is not None
+        try:
+            self._compaction.step()
+        except (OSError, apsw.Error) as error:
+            log.warning("compaction of the journal given up", error=str(error), retry="after the next removal")
+            self._compaction.abandon()
+            self._compaction = None
+            return
+        if self._compaction.done:
+            self._compaction = None
+
     def tidy(self, *, idle: bool) -> None:
         """Moves the log into the database, and at rest gives its space and the burst's memory back."""
+        if self._compaction is not None:
+            self._go_on_compacting()
         if self.store.wal_frames and (idle or self.store.wal_frames > BUSY_WAL_FRAMES):
             self.store.checkpoint(truncate=idle)
             if idle:
@@ -86,6 +113,9 @@ class Books:
 
         Raises apsw.Error or OSError where the disk does not let it; `lost` says so until it worked.
         """
+        if self._compaction is not None:
+            self._compaction.abandon()
+            self._compaction = None
         if self.lost is None:
             log.error("database is damaged: making it anew", database=self.path, error=reason)
             moved = self.store.moved
@@ -98,6 +128,8 @@ class Books:
         self.lost = None
 
     def close(self) -> None:
+        if self._compaction is not None:
+            self._compaction.abandon()
         self.journal.close()
         if self.lost is None:
             self._inspection.close()

@@ -66,6 +66,9 @@ OPTIONS = (
     Option("total_seconds", 3600.0, "an execution without a result ends in Timeout after so long in all", least=1.0),
     Option("rescan_seconds", 30.0, "pause between full scans of the folder, where events arrive", least=0.1),
     Option("poll_seconds", 1.0, "pause between full scans where inotify cannot be had", least=0.1),
+    Option(
+        "retention_days", 0.0, "executions that ended so many days ago are removed, with their files (default: never)"
+    ),
     Option("max_running", 2, "at most so many runs that reevd started go on at once; the others are queued", least=1),
     Option("stop_seconds", 5.0, "a runner that was asked to end, or should have, is killed after so long", least=0.1),
     Option("runner", "", "the program to start for a run (default: the installed reev-runner, else the checkout's)"),
@@ -89,6 +92,7 @@ class Settings:
     total_seconds: float
     rescan_seconds: float
     poll_seconds: float
+    retention_days: float
     max_running: int
     stop_seconds: float
     runner: str
@@ -132,7 +136,7 @@ def _check(option: Option, value: Any, where: str) -> Any:
         except (TypeError, ValueError):
             raise ConfigError("reading", where, f"{value!r} is no number", f"default: {option.default:g}") from None
         if not option.least <= number < 1e9:
-            raise ConfigError("reading", where, f"{number:g} is out of range", f"at least {option.least:g} seconds")
+            raise ConfigError("reading", where, f"{number:g} is out of range", f"at least {option.least:g}")
         return number
     if not isinstance(value, str) or (not value and option.default):
         raise ConfigError("reading", where, f"{value!r} is no text", f"default: {option.default}")

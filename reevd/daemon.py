@@ -31,6 +31,7 @@ from reevd.errors import ConfigError
 from reevd.listener import listen
 from reevd.lock import hold
 from reevd.presence import Presence
+from reevd.retention import Retention
 from reevd.runs.carried import carry
 from reevd.runs.executor import Executor, Start
 from reevd.runs.launch import detect
@@ -101,7 +102,8 @@ class _Daemon:
             self._engine.close()
             raise
         self._engine.replaced = lambda: self._link.tell({"replaced": settings.database})
-        self._desk = Desk(self._engine, self._executor, self._link, settings.benchmarks_dir)
+        self._retention = Retention(self._engine, settings.retention_days)
+        self._desk = Desk(self._engine, self._executor, self._retention, self._link, settings.benchmarks_dir)
 
     def run(self) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -143,6 +145,7 @@ class _Daemon:
                     log.warning("a restart is needed for this setting", setting=name)
             self._engine.tune(*tuning(settings))
             self._executor.slots, self._executor.grace = settings.max_running, settings.stop_seconds
+            self._retention.days = settings.retention_days
             sync_benchmarks(self._engine, self._settings.benchmarks_dir)
             log.info("settings read anew")
         notify.tell(READY="1")
@@ -156,7 +159,7 @@ class _Daemon:
         poll.register(self._link, select.EPOLLIN)
         presence = Presence(self._engine, self._settings.sessions_dir)
         while not self._stopping and not self._link.closed:
-            pause = min(self._engine.step(), self._executor.step())
+            pause = min(self._engine.step(), self._executor.step(), self._retention.step())
             presence.sign()
             if self._reloading:
                 self._tune()

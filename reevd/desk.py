@@ -8,6 +8,7 @@ from typing import Any
 from reevd import catalog
 from reevd.engine import Engine
 from reevd.link import EngineEnd, RefusedError, Request
+from reevd.retention import Pass, Retention
 from reevd.runs import requests
 from reevd.runs.executor import Executor
 from reevd.times import SECOND
@@ -16,8 +17,12 @@ from reevd.times import SECOND
 class Desk:
     """Answers what comes over `link`. A sync is answered once the scan that it asked for has been stored."""
 
-    def __init__(self, engine: Engine, executor: Executor, link: EngineEnd, benchmarks_dir: str) -> None:
-        self._engine, self._executor, self._link, self._benchmarks_dir = engine, executor, link, benchmarks_dir
+    def __init__(
+        self, engine: Engine, executor: Executor, retention: Retention, link: EngineEnd, benchmarks_dir: str
+    ) -> None:
+        self._engine, self._executor, self._retention = engine, executor, retention
+        self._link, self._benchmarks_dir = link, benchmarks_dir
+        self._passes: list[tuple[Request, Pass]] = []
         self._syncs: list[tuple[Request, dict[str, Any], int, int, int]] = []
         self._ops: dict[str, Callable[[Request], None]] = {
             "health": self._health,
@@ -25,6 +30,7 @@ class Desk:
             "run": self._run,
             "stop": self._stop,
             "upsert": self._upsert,
+            "prune": self._prune,
         }
 
     def serve(self) -> bool:
@@ -53,6 +59,10 @@ class Desk:
             took = (self._engine.clock.now() - began) * 1000 / SECOND
             self._link.answer(request, {"benchmarks": benchmarks, "sessions": sessions, "duration_ms": took})
         self._syncs = waiting
+        for request, asked in self._passes:
+            if asked.done:
+                self._link.answer(request, asked.told())
+        self._passes = [each for each in self._passes if not each[1].done]
         return bool(requests)
 
     def _health(self, request: Request) -> None:
@@ -72,6 +82,14 @@ class Desk:
         sync_benchmarks(self._engine, self._benchmarks_dir)
         message = f"{benchmark.id} stands in {benchmark.path}"
         self._link.answer(request, {"success": True, "benchmark_id": benchmark.id, "message": message})
+
+    def _prune(self, request: Request) -> None:
+        """args: {days, dry_run}. Answered once the pass is over."""
+        days = request.args["days"]
+        days = self._retention.days if days is None else days
+        if not days:
+            raise RefusedError(400, "removing executions: no age is given, and retention_days is not set: give days")
+        self._passes.append((request, self._retention.start(days, dry=request.args["dry_run"])))
 
     def _sync(self, request: Request) -> None:
         began, written = self._engine.clock.now(), self._engine.written

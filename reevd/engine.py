@@ -92,6 +92,10 @@ class Engine:
             raise StoringError(self._reasons["database"])
         self.patrol.decide(*made)
 
+    def compact(self, removed: int) -> None:
+        """So many executions were removed: the journal need not know them any longer."""
+        self._books.compact(removed=removed)
+
     def settle(self) -> None:
         """Works until nothing is left to do at once."""
         self.rescan()

@@ -6,6 +6,7 @@ or a link that leads out of the folder.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -110,6 +111,18 @@ class Folder:
         except OSError:
             return False
         return True
+
+    def fingerprint(self, name: str) -> Fingerprint | None:
+        """Of the entry, links not followed; None where there is none. Raises OSError."""
+        try:
+            return fingerprint(os.stat(name, dir_fd=self.descriptor, follow_symlinks=False))
+        except FileNotFoundError:
+            return None
+
+    def remove(self, name: str) -> None:
+        """The entry, where there is one. Raises OSError."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self.descriptor)
 
     def open(self, name: str) -> OpenFile | None:
         """The file, or None where there is none.

@@ -13,6 +13,8 @@ from typing import Any
 
 import orjson
 
+OPEN = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+
 
 class Journal:
     """Append-only. `size` is the offset behind the last whole record. Raises OSError as the disk does."""
@@ -20,7 +22,7 @@ class Journal:
     def __init__(self, path: str) -> None:
         self.path = path
         self.unreadable = 0
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._descriptor = os.open(path, OPEN, 0o600)
         self.size = self._whole_end()
         os.ftruncate(self._descriptor, self.size)
 
@@ -29,7 +31,7 @@ class Journal:
 
     def append(self, records: Iterable[dict[str, Any]]) -> int:
         """Writes and syncs the records. Returns the new size. On OSError none of them counts."""
-        lines = b"".join(map(_line, records))
+        lines = b"".join(map(line_of, records))
         if not lines:
             return self.size
         # A failed append may have left a torn line that could not be cut off then.
@@ -51,11 +53,32 @@ class Journal:
         with os.fdopen(os.dup(self._descriptor), "rb") as file:
             file.seek(offset)
             for line in file:
-                record = _record(line)
+                record = record_of(line)
                 if record is None:
                     self.unreadable += 1
                 else:
                     yield record
+
+    def lines(self, offset: int, most: int) -> tuple[list[bytes], int]:
+        """Whole lines from `offset` on, about `most` bytes of them, and the offset behind the last."""
+        text = os.pread(self._descriptor, most, offset)
+        while b"\n" not in text and (more := os.pread(self._descriptor, most, offset + len(text))):
+            text += more
+        text = text[: text.rfind(b"\n") + 1]
+        return text.splitlines(keepends=True), offset + len(text)
+
+    def become(self, path: str) -> None:
+        """The file at `path`, which is on the disk, takes this one's place."""
+        os.rename(path, self.path)
+        folder = os.open(os.path.dirname(self.path) or ".", os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        descriptor = os.open(self.path, OPEN, 0o600)
+        os.close(self._descriptor)
+        self._descriptor = descriptor
+        self.size = self._whole_end()
 
     def _whole_end(self) -> int:
         """Behind the last newline; a torn append has none, since it is the last byte of each record."""
@@ -69,12 +92,14 @@ class Journal:
         return 0
 
 
-def _line(record: dict[str, Any]) -> bytes:
+def line_of(record: dict[str, Any]) -> bytes:
+    """The record as it stands in the journal."""
     text = orjson.dumps(record)
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
 
-def _record(line: bytes) -> dict[str, Any] | None:
+def record_of(line: bytes) -> dict[str, Any] | None:
+    """The record of a line; None where the line is damaged."""
     text = line[9:-1]
     if len(line) < 11 or line[:8] != b"%08x" % zlib.crc32(text):
         return None

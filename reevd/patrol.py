@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
+from typing import NamedTuple
 
 from reevd.agenda import Agenda
 from reevd.books import Books
@@ -10,12 +11,21 @@ from reevd.bounds import Bounds
 from reevd.clock import Clock
 from reevd.files import Folder
 from reevd.model import Decision
+from reevd.names import files_of
 from reevd.reader import Reader
 from reevd.reconciler import NONE_MADE
 from reevd.times import SECOND
 
 BATCH = 512
 REFUSED_FOR = SECOND
+
+
+class Removal(NamedTuple):
+    """How many executions went with how many bytes of files, and which stayed, with the reason."""
+
+    executions: int
+    bytes: int
+    kept: dict[str, str]
 
 
 class Patrol:
@@ -31,7 +41,7 @@ class Patrol:
     """
 
     def __init__(self, books: Books, clock: Clock, folder: Folder, bounds: Bounds) -> None:
-        self._books, self._clock = books, clock
+        self._books, self._clock, self._folder = books, clock, folder
         self._reader = Reader(folder, bounds)
         self._refused: str | None = None
         self._refused_at = 0
@@ -50,7 +60,7 @@ class Patrol:
 
     def restart(self, folder: Folder) -> None:
         """Forgets what was read: the folder, the database or the clock is another one."""
-        self._reader = Reader(folder, self.bounds)
+        self._folder, self._reader = folder, Reader(folder, self.bounds)
 
     def hurry(self) -> None:
         """What was put off is due now."""
@@ -79,6 +89,36 @@ class Patrol:
     def look(self, execution_id: str) -> None:
         """At once, at one."""
         self._look([execution_id], self._clock.now())
+
+    def remove(self, execution_ids: list[str], *, dry: bool) -> Removal:
+        """Removes executions for good: their files first, so that what is cut short comes back and goes again.
+
+        One whose files are not as they were read stays, and is looked at. A dry one removes nothing.
+        """
+        known = self._books.store.known(execution_ids)
+        going, kept, size = list[str](), dict[str, str](), 0
+        for execution_id in execution_ids:
+            names = files_of(execution_id)
+            try:
+                found = {name: self._folder.fingerprint(name) for name in names}
+                if any(
+                    f and (name not in known.files or known.files[name].fingerprint != f) for name, f in found.items()
+                ):
+                    self.agenda.add([execution_id])
+                    kept[execution_id] = "its files changed since they were read"
+                    continue
+                for name in () if dry else names:
+                    self._folder.remove(name)
+            except OSError as error:
+                kept[execution_id] = f"its files cannot be removed: {error.strerror}: see the folder's owner and mode"
+                continue
+            going.append(execution_id)
+            size += sum(f.size for f in found.values() if f)
+        if going and not dry:
+            self._books.reconciler.forget(going)
+            for execution_id in going:
+                self._reader.forget(execution_id)
+        return Removal(len(going), size, kept)
 
     def _look(self, batch: list[str], now: int, made: Mapping[str, Decision] = NONE_MADE) -> None:
         outcome = self._books.reconciler.look(

@@ -12,8 +12,10 @@ from reevd import restore
 from reevd.change import Change
 from reevd.derive import Limits
 from reevd.files import TransientError
+from reevd.forget import forget
 from reevd.journal import Journal
 from reevd.model import Decision, Problem, Status
+from reevd.names import files_of
 from reevd.reader import Reader
 from reevd.reading import Known
 from reevd.store import Store
@@ -157,6 +159,17 @@ class Reconciler:
             for problem in change.problems:
                 self._tell(problem)
         return [change.execution.execution_id for change in batch if change.execution]
+
+    def forget(self, execution_ids: Sequence[str]) -> None:
+        """Durable in the journal before the rows go, or they would come back with it. Raises StoringError."""
+        try:
+            size = self._journal.append([restore.forgotten(execution_ids)])
+            forget(self._store, execution_ids, size)
+        except (apsw.CorruptError, apsw.NotADBError):
+            raise
+        except (apsw.Error, OSError) as error:
+            raise StoringError(str(error) or type(error).__name__) from error
+        self._troubled.difference_update(name for i in execution_ids for name in files_of(i))
 
     def _tell(self, problem: Problem) -> None:
         if problem.path not in self._troubled:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -11,6 +12,7 @@ import structlog
 
 from reevd.change import Change
 from reevd.clock import TOLERATED, Clock
+from reevd.forget import forget
 from reevd.journal import Journal
 from reevd.model import Decision, Execution
 from reevd.session_file import dumps
@@ -62,6 +64,11 @@ def result(row: Execution) -> dict[str, Any]:
     return {"result": fields}
 
 
+def forgotten(execution_ids: Sequence[str]) -> dict[str, Any]:
+    """The journal's record of executions that were removed: what stands before it of them is void."""
+    return {"forgotten": list(execution_ids)}
+
+
 def replay(store: Store, journal: Journal, now: int) -> int:
     """Stores the records that the database has not seen. Returns how many there were.
 
@@ -73,6 +80,11 @@ def replay(store: Store, journal: Journal, now: int) -> int:
     batch: dict[str, Change] = {}
     for record in journal.replay(offset) if offset < journal.size else ():
         count += 1
+        if "forgotten" in record:
+            _store(store, batch, now)
+            batch.clear()
+            forget(store, record["forgotten"])
+            continue
         _collect(record, batch)
         if len(batch) >= BATCH:
             _store(store, batch, now)

@@ -61,9 +61,13 @@ _NEW = (
     " OR EXISTS (SELECT 1 FROM files WHERE name IN (?2, ?3, ?4)))"
 )
 
+# Numbers go on where the newest rows were removed: readers ask for what came after the one they know.
+_LAST = "SELECT max(coalesce(max(change), 0), (SELECT coalesce(max(value), 0) FROM meta WHERE key = 'change'))"
+_LAST += " FROM execution_states"
+
 
 class Store:
-    """Raises apsw.Error subclasses: FullError and IOError where the disk fails (nothing of the batch is stored)."""
+    """`change`: the newest change's number. Raises FullError and IOError where the disk fails: nothing was stored."""
 
     def __init__(self, path: str, vfs: str | None = None) -> None:
         self.path = path
@@ -71,15 +75,13 @@ class Store:
         self.db.set_wal_hook(self._committed)
         try:
             migrate(self.db, path)
-            self._change: int = self.db.execute("SELECT coalesce(max(change), 0) FROM execution_states").get
+            self.change: int = self.db.execute(_LAST).get
         except BaseException:
             self.db.close()
             raise
 
     def close(self) -> None:
         self.db.close()
-
-    # -- reading ---------------------------------------------------------------------------------------------
 
     def rows(self, query: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
         """All rows at once: a cursor left unfinished would keep the log from being checkpointed."""
@@ -142,8 +144,6 @@ class Store:
         rows = self.rows("SELECT value FROM meta WHERE key = ?", (key,))
         return rows[0][0] if rows else None
 
-    # -- writing ---------------------------------------------------------------------------------------------
-
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """BEGIN IMMEDIATE: the wait for the writer's place is bounded, and happens before anything is read."""
@@ -177,8 +177,8 @@ class Store:
 
     def _replace_executions(self, rows: Sequence[Execution]) -> None:
         self.db.executemany("DELETE FROM execution_states WHERE execution_id = ?", [(r.execution_id,) for r in rows])
-        self.db.executemany(_INSERT, [(number, *row) for number, row in enumerate(rows, self._change + 1)])
-        self._change += len(rows)
+        self.db.executemany(_INSERT, [(number, *row) for number, row in enumerate(rows, self.change + 1)])
+        self.change += len(rows)
 
     def _replace_calls(self, execution_id: str, calls: Calls) -> None:
         key = (execution_id, calls.start)

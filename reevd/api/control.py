@@ -27,6 +27,7 @@ class Control:
             Route("/benchmarks/{benchmark}/run", self.run, methods=["POST"]),
             Route("/benchmarks/{benchmark}/stop/{id}", self.stop, methods=["POST"]),
             Route("/sync", self.sync, methods=["POST"]),
+            Route("/prune", self.prune, methods=["POST"]),
             Route("/upsert-yml", self.upsert, methods=["POST"]),
         ]
 
@@ -52,11 +53,30 @@ class Control:
             return refusal
         return JSON(await self._service.link.call("sync", timeout=SYNC_SECONDS))
 
+    async def prune(self, request: Request) -> Response:
+        """Removes what ended long ago, with its files; a dry run says what would go."""
+        if refusal := self._service.refusal(request, "remove executions"):
+            return refusal
+        asked = _age(await _body(request))
+        return JSON(await self._service.link.call("prune", asked, timeout=SYNC_SECONDS))
+
     async def upsert(self, request: Request) -> Response:
         """Stores a benchmark case, where it is a valid one."""
         if refusal := self._service.refusal(request, "store benchmarks"):
             return refusal
         return JSON(await self._service.link.call("upsert", {"body": await _body(request)}, timeout=SECONDS))
+
+
+def _age(body: object) -> dict[str, Any]:
+    """{days?, dry_run?}. Raises BadRequestError."""
+    if not isinstance(body, dict) or body.keys() - {"days", "dry_run"}:
+        raise BadRequestError('removing executions: the body is no {"days"?: number, "dry_run"?: true or false}')
+    days, dry = body.get("days"), body.get("dry_run", False)
+    if not isinstance(dry, bool):
+        raise BadRequestError(f"removing executions: dry_run is {dry!r}: give true or false")
+    if days is not None and (isinstance(days, bool) or not isinstance(days, int | float) or not 1 <= days <= 36_500):
+        raise BadRequestError(f"removing executions: days is {str(days)[:40]}: give a number from 1 to 36500")
+    return {"days": days, "dry_run": dry}
 
 
 async def _body(request: Request) -> Any:

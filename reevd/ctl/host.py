@@ -51,6 +51,20 @@ def sync(shell: Shell) -> int:
     return DONE
 
 
+def prune(shell: Shell) -> int:
+    """Removes executions that ended long ago, with their files."""
+    body = {"dry_run": shell.asked.dry_run}
+    found = shell.post("/prune", body if shell.asked.days is None else {**body, "days": shell.asked.days})
+    said = "would go" if found["dry_run"] else "removed"
+    what = f"{found['executions']:,} executions, {found['bytes']:,} bytes of files"
+    lines = [f"{what}: {said}, ended before {found['before']}"]
+    lines += [f"  kept {each['execution_id']}: {each['why']}" for each in found["kept"]]
+    if more := found["kept_count"] - len(found["kept"]):
+        lines.append(f"  kept {more:,} more")
+    shell.say(found, "\n".join(map(render.safe, lines)))
+    return DONE
+
+
 def verify(shell: Shell) -> int:
     """Computes every execution anew from its files, and prints what the database has otherwise: then 1."""
     from reevd import config, log  # it reads the files and the database itself, as no other command does
@@ -84,9 +98,15 @@ def _places(sub: ArgumentParser) -> None:
     sub.add_argument("--database", metavar="FILE", help="instead of the settings' database")
 
 
+def _age(sub: ArgumentParser) -> None:
+    sub.add_argument("--days", metavar="N", type=float, help="since they ended (default: the setting retention_days)")
+    sub.add_argument("--dry-run", action="store_true", help="only say what would go")
+
+
 COMMANDS = {
     "problems": Command(problems, no_arguments, ("reevctl problems",)),
     "health": Command(health, no_arguments, ("reevctl health --json",)),
     "sync": Command(sync, no_arguments, ("reevctl sync",)),
+    "prune": Command(prune, _age, ("reevctl prune --days 90 --dry-run", "reevctl prune --days 90")),
     "verify": Command(verify, _places, ("reevctl verify && echo the database says what the files say",)),
 }

@@ -70,7 +70,10 @@ class Lab:
         self._out.mkdir()
 
     def boot(self, command: list[str]) -> str:
-        """Boots, runs the command as root, powers off. What it printed; Raises NoBootError before it began, AssertionError where it failed."""
+        """Boots, runs the command as root, powers off. Returns what it printed.
+
+        Raises NoBootError where it did not even begin, AssertionError where it failed.
+        """
         for name in ("output", "status"):
             (self._out / name).unlink(missing_ok=True)
         (self._out / "command").write_text(shlex.join(command) + "\n")

@@ -38,6 +38,7 @@ class Server:
             "listen_fd": listening.fileno(),
             "link_fd": theirs.fileno(),
             "database": str(home / "db"),
+            "sessions": "",
             "log_format": "json",
             "connections_per_user": per_user,
             "admin_gid": None,

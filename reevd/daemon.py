@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import orjson
 import structlog
@@ -37,6 +38,9 @@ from reevd.runs.executor import Executor, Start
 from reevd.runs.launch import detect
 from reevd.runs.process import start
 from reevd.runs.spool import Spool
+
+if TYPE_CHECKING:
+    from reevd.meters import Meters
 
 STOP_SECONDS = 6.0
 LONGEST_SLEEP = 1.0
@@ -161,12 +165,19 @@ class _Daemon:
         while not self._stopping and not self._link.closed:
             pause = min(self._engine.step(), self._executor.step(), self._retention.step())
             presence.sign()
+            if self._desk.meters is None and self._engine.ready:
+                self._desk.meters = self._measure()
             if self._reloading:
                 self._tune()
             elif not self._desk.serve():
                 for descriptor, _ in poll.poll(min(pause, LONGEST_SLEEP)):
                     if descriptor == self._wake:
                         os.eventfd_read(self._wake)
+
+    def _measure(self) -> Meters:
+        from reevd.meters import Meters  # takes long to load: not before the daemon is ready
+
+        return Meters(self._engine, self._executor, self._retention)
 
     def _close(self) -> int:
         """Ends the server, then the engine. 1 where the server ended by itself."""
@@ -181,6 +192,8 @@ class _Daemon:
             log.warning("the server did not end in time: killing it", server=self._server.pid)
             self._server.kill()
             self._server.wait()
+        if self._desk.meters is not None:
+            self._desk.meters.close()
         self._executor.close()
         self._engine.close()
         if "LISTEN_PID" not in os.environ:

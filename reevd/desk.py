@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reevd import catalog
 from reevd.engine import Engine
@@ -13,15 +13,22 @@ from reevd.runs import requests
 from reevd.runs.executor import Executor
 from reevd.times import SECOND
 
+if TYPE_CHECKING:
+    from reevd.meters import Meters  # takes long to load: not before the daemon is ready
+
 
 class Desk:
-    """Answers what comes over `link`. A sync is answered once the scan that it asked for has been stored."""
+    """Answers what comes over `link`. A sync is answered once the scan that it asked for has been stored.
+
+    meters: the engine's figures, from the moment that they are taken
+    """
 
     def __init__(
         self, engine: Engine, executor: Executor, retention: Retention, link: EngineEnd, benchmarks_dir: str
     ) -> None:
         self._engine, self._executor, self._retention = engine, executor, retention
         self._link, self._benchmarks_dir = link, benchmarks_dir
+        self.meters: Meters | None = None
         self._passes: list[tuple[Request, Pass]] = []
         self._syncs: list[tuple[Request, dict[str, Any], int, int, int]] = []
         self._ops: dict[str, Callable[[Request], None]] = {
@@ -31,6 +38,7 @@ class Desk:
             "stop": self._stop,
             "upsert": self._upsert,
             "prune": self._prune,
+            "metrics": self._metrics,
         }
 
     def serve(self) -> bool:
@@ -70,6 +78,11 @@ class Desk:
             request,
             {**self._engine.health()._asdict(), "queued": self._executor.queued, "running": self._executor.running},
         )
+
+    def _metrics(self, request: Request) -> None:
+        if self.meters is None:
+            raise RefusedError(503, "the engine is not ready")
+        self._link.answer(request, self.meters.text())
 
     def _run(self, request: Request) -> None:
         self._link.answer(request, requests.run(self._engine, self._executor, request.args))

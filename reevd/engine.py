@@ -135,6 +135,7 @@ class Engine:
             last_rescan_seconds=last.took / SECOND if last.ended_at else None,
             scanned=last.entries,
             stale="database" in self._reasons,
+            overflows=self._lookout.losses,
             reasons=[*filter(None, (self._lookout.reason, refused)), *self._reasons.values()],
         )
 

@@ -9,7 +9,7 @@ class Health(NamedTuple):
     """As /health shows it.
 
     mode: inotify or poll. pending: executions that wait for a look. stale: what is shown may be old, because
-    storing fails. reasons: all that is not as it should be, as sentences.
+    storing fails. overflows: how many times events were lost. reasons: all that is not as it should be, as sentences.
     """
 
     mode: str
@@ -18,4 +18,5 @@ class Health(NamedTuple):
     last_rescan_seconds: float | None
     scanned: int
     stale: bool
+    overflows: int
     reasons: list[str]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import queue
 import sys
 import threading
@@ -53,6 +54,13 @@ class Outlet:
                 self._dropped += 1
 
 
+class Bridge(logging.Handler):
+    """What libraries log in the standard way goes the same way as ours."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        structlog.get_logger(record.name).log(record.levelno, record.getMessage())
+
+
 def configure(log_format: str) -> None:
     """`json`, `console` or `auto` (console where stderr is a terminal). Call once a process."""
     console = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
@@ -73,6 +81,7 @@ def configure(log_format: str) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=outlet),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )
+    logging.basicConfig(handlers=[Bridge()], level=logging.WARNING, force=True)
 
 
 def silence() -> None:

@@ -36,10 +36,11 @@ class Lookout:
     """`folder` is open for as long as this stands. Events make `poll` (an epoll) ready.
 
     reason  why it polls, where events cannot be had or do not tell all; None while it watches
+    losses  how many times events were lost
     """
 
     def __init__(self, path: str, poll: select.epoll) -> None:
-        self.path, self._poll = path, poll
+        self.path, self._poll, self.losses = path, poll, 0
         self._open()
 
     def _open(self) -> None:
@@ -74,6 +75,7 @@ class Lookout:
             return self._reopen()  # what the old folder told no longer counts
         if not names and not lost:
             return NO_NEWS
+        self.losses += lost
         news = News(set(), [], lost)
         for raw in names:
             name = classify(raw) if raw.startswith(PREFIXES) else None

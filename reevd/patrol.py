@@ -33,6 +33,7 @@ class Patrol:
 
     agenda    what is to be looked at, and when
     changed   called with the ids of executions whose rows changed, after each commit
+    measure   called with the seconds from each changed file to its commit, and those of the transaction
     held      executions that somebody is about to start: they wait without limit
     judges    whether it gives up what is overdue
     written   how many rows were stored since the start
@@ -47,6 +48,7 @@ class Patrol:
         self._refused_at = 0
         self.agenda = Agenda()
         self.changed: Callable[[list[str]], None] = lambda _ids: None
+        self.measure: Callable[[list[float], float], None] = lambda _latencies, _transaction: None
         self.held: Container[str] = ()
         self.judges, self.written = False, 0
 
@@ -131,3 +133,6 @@ class Patrol:
         if outcome.written:
             self.written += len(outcome.written)
             self.changed(outcome.written)
+            if self.judges:  # before that, it is the files that are old
+                stamp = self._clock.stamp()
+                self.measure([max(0, stamp - changed) / 1e9 for changed in outcome.stamps], outcome.seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -35,12 +36,15 @@ class StoringError(Exception):
 class Outcome(NamedTuple):
     """written: executions whose row changed. again: execution to nanoseconds until the next look.
 
-    refused: why files could not be opened, where the host is to blame
+    refused: why files could not be opened, where the host is to blame. stamps: when the newest file of each row that
+    changed was changed last (nanoseconds). seconds: that the transaction took
     """
 
     written: list[str]
     again: dict[str, int]
     refused: str | None
+    stamps: list[int]
+    seconds: float
 
 
 class Reconciler:
@@ -98,13 +102,15 @@ class Reconciler:
                 changes.append(change)
             if wait is not None:
                 again[execution_id] = wait
+        began = time.perf_counter()
         try:
             written = self.store(changes, now)
         except StoringError:
             for change in changes:
                 reader.forget(change.execution_id)
             raise
-        return Outcome(written, again, refused)
+        stamps = [max(f.fingerprint.ctime_ns for f in c.files) for c in changes if c.execution and c.files]
+        return Outcome(written, again, refused, stamps, time.perf_counter() - began)
 
     def _examine(
         self,

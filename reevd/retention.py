@@ -74,10 +74,13 @@ class Pass:
 
 
 class Retention:
-    """Passes over the database: every hour where `days` is more than 0, and whenever one is asked for."""
+    """Passes over the database: every hour where `days` is more than 0, and whenever one is asked for.
+
+    removed: how many executions went since the start
+    """
 
     def __init__(self, engine: Engine, days: float) -> None:
-        self._engine, self.days = engine, days
+        self._engine, self.days, self.removed = engine, days, 0
         self._passes: list[Pass] = []
         self._due_at = 0.0
 
@@ -108,6 +111,7 @@ class Retention:
             log.warning("retention waits", error=str(error) or type(error).__name__)
             return RETRY_SECONDS
         if under_way.done:
+            self.removed += 0 if under_way.dry else under_way.removed
             del self._passes[0]
             if under_way.removed or under_way.kept:
                 log.info("retention", **under_way.told())

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import time
+from typing import TYPE_CHECKING
+
 import apsw
 from starlette.applications import Starlette
-from starlette.routing import Mount
-from starlette.types import Receive, Scope, Send
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.types import Message, Receive, Scope, Send
 
 from reevd.api.analytics import Analytics
 from reevd.api.answers import FAILURES
 from reevd.api.benchmarks import Benchmarks
 from reevd.api.control import Control
-from reevd.api.document import Document, strict
+from reevd.api.document import TEMPLATE, Document, strict
 from reevd.api.events import Events
 from reevd.api.executions import Executions, one
 from reevd.api.flows import Flows
 from reevd.api.host import Host
 from reevd.api.logs import Logs
 from reevd.api.service import Service
+from reevd.api.traffic import Route as Answered
+
+if TYPE_CHECKING:
+    from reevd.api.metrics import Metrics
 
 BASE = "/api/v1"
 ONE = f"{BASE}/executions/"
+METRICS, OTHER = "/metrics", "other"
+FOUND, MISSED = (Answered("GET", ONE + "{id}", status) for status in (200, 404))
 GROUPS = (Executions, Benchmarks, Events, Logs, Flows, Analytics, Control, Host, Document)
 
 
@@ -28,21 +39,48 @@ class App:
     """ASGI. The question asked most, for one execution, does not take the way through the router."""
 
     def __init__(self, service: Service) -> None:
-        self._service = service
+        self._service, self._traffic = service, service.traffic
+        self._metrics: Metrics | None = None
         routes = [strict(route) for group in GROUPS for route in group(service).routes()]
-        self._app = Starlette(routes=[Mount(BASE, routes=routes)], exception_handlers=FAILURES)
+        metrics = Route(METRICS, self._measured)
+        self._app = Starlette(routes=[Mount(BASE, routes=routes), metrics], exception_handlers=FAILURES)
+
+    async def _measured(self, request: Request) -> Response:
+        request.scope[TEMPLATE] = METRICS
+        if self._metrics is None:
+            from reevd.api.metrics import Metrics  # takes long to load, and many a daemon is never asked
+
+            self._metrics = Metrics(self._service)
+        return await self._metrics.answer(request)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = time.perf_counter()
         path = scope["path"]
         execution_id = (
             path[len(ONE) :] if path.startswith(ONE) and scope["method"] == "GET" and not scope["query_string"] else "/"
         )
         if "/" in execution_id:
-            await self._app(scope, receive, send)
+            await self._route(scope, receive, send, began)
             return
         try:
             answer = one(self._service, execution_id)
         except apsw.Error:
-            await self._app(scope, receive, send)  # which asks again, and knows the shape of every error
+            await self._route(scope, receive, send, began)  # which asks again, and knows the shape of every error
         else:
             await answer(scope, receive, send)
+            self._traffic.note(FOUND if answer.status_code == 200 else MISSED, time.perf_counter() - began)
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send, began: float) -> None:
+        status = 0
+
+        async def noted(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        finally:
+            template = scope.get(TEMPLATE, OTHER)
+            base = "" if template in (OTHER, METRICS) else BASE
+            self._traffic.note(Answered(scope["method"], base + template, status), time.perf_counter() - began)

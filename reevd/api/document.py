@@ -19,6 +19,9 @@ from reevd.api.service import Service
 # libyaml's, where it was built in: ten times as fast.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+TEMPLATE = "reevd.template"
+"""In a request's scope: the path of the route that answers it."""
+
 
 @cache
 def document() -> dict[str, Any]:
@@ -32,6 +35,7 @@ def strict(route: Route) -> Route:
     endpoint: Callable[[Request], Awaitable[Response]] = route.endpoint
 
     async def checked(request: Request) -> Response:
+        request.scope[TEMPLATE] = route.path
         if request.url.query:
             known = _known(route.path, request.method)
             for name in request.query_params:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from reevd.api.answers import problem
 from reevd.api.hub import Hub
 from reevd.api.query import Query
+from reevd.api.traffic import Traffic
 from reevd.link import LinkError, ServerEnd
 
 
@@ -25,6 +26,7 @@ class Service:
         self._query: Query | None = None
         self.end: ServerEnd | None = None
         self.hub = Hub(database)
+        self.traffic = Traffic()
 
     @property
     def query(self) -> Query:

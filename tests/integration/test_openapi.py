@@ -23,8 +23,9 @@ CASE = "001-sol-transfer"
 
 def test_every_route_is_in_the_document_and_nothing_else_is() -> None:
     app: Any = App(Service("none", "none", None, 0))._app
-    (mount,) = app.routes
+    mount, metrics = app.routes
     assert isinstance(mount, Mount)
+    assert metrics.path == "/metrics"  # Prometheus's own format, and at its own place
     served = {(r.path, m) for r in mount.routes or () if isinstance(r, Route) for m in r.methods or () if m != "HEAD"}
     paths = json.loads(json.dumps(document()))["paths"]
     assert served == {(path, method.upper()) for path, methods in paths.items() for method in methods}

@@ -1,0 +1,88 @@
+"""What the engine measures: how long a file takes to be seen, what waits, what went wrong."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+
+from opentelemetry.metrics import CallbackOptions, Observation
+
+from reevd.engine import Engine
+from reevd.exposition import Exposition
+from reevd.retention import Retention
+from reevd.runs.executor import Executor
+
+LATENCY = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
+TRANSACTION = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+
+
+class Meters:
+    """Listens to the patrol from the moment that it is made; the rest is looked up when somebody asks."""
+
+    def __init__(
+        self, engine: Engine, executor: Executor, retention: Retention, environ: Mapping[str, str] = os.environ
+    ) -> None:
+        self._exposition = Exposition("engine", environ)
+        meter = self._exposition.meter
+        self._latency = meter.create_histogram(
+            "reevd.ingest.latency",
+            "s",
+            "From a file's last change to the commit that shows it.",
+            explicit_bucket_boundaries_advisory=LATENCY,
+        )
+        self._transaction = meter.create_histogram(
+            "reevd.transaction.duration",
+            "s",
+            "Of the transactions that store what was read.",
+            explicit_bucket_boundaries_advisory=TRANSACTION,
+        )
+        engine.patrol.measure = self._measure
+
+        def observe(value: Callable[[], float]) -> list[Callable[[CallbackOptions], list[Observation]]]:
+            return [lambda _: [Observation(value())]]
+
+        counters: dict[str, tuple[Callable[[], float], str]] = {
+            "reevd.rescans": (lambda: engine.scans, "Full scans of the sessions folder."),
+            "reevd.overflows": (
+                lambda: engine.health().overflows,
+                "Times that events were lost, which a full scan made good.",
+            ),
+            "reevd.rows.stored": (lambda: engine.written, "Rows of executions that were written."),
+            "reevd.executions.removed": (lambda: retention.removed, "Executions that retention removed."),
+        }
+        for name, (value, text) in counters.items():
+            meter.create_observable_counter(name, observe(value), description=text)
+        gauges: dict[str, tuple[Callable[[], float], str, str]] = {
+            "reevd.pending": (lambda: engine.health().pending, "", "Executions that wait for a look."),
+            "reevd.problems": (lambda: engine.problems, "", "Files that cannot be read or are odd."),
+            "reevd.degraded": (
+                lambda: int(bool(engine.health().reasons)),
+                "",
+                "1 where something is not as it should be.",
+            ),
+            "reevd.polling": (lambda: int(engine.health().mode != "inotify"), "", "1 where inotify cannot be had."),
+            "reevd.wal.size": (lambda: _size(engine.store.path + "-wal"), "By", "Of SQLite's write-ahead log."),
+            "reevd.database.size": (lambda: _size(engine.store.path), "By", "Of the database."),
+            "reevd.runs.queued": (lambda: executor.queued, "", "Runs that wait for a free slot."),
+            "reevd.runs.running": (lambda: executor.running, "", "Runs that reevd started and that go on."),
+        }
+        for name, (value, unit, text) in gauges.items():
+            meter.create_observable_gauge(name, observe(value), unit, text)
+
+    def _measure(self, latencies: list[float], transaction: float) -> None:
+        self._transaction.record(transaction)
+        for latency in latencies:
+            self._latency.record(latency)
+
+    def text(self) -> str:
+        return self._exposition.text().decode()
+
+    def close(self) -> None:
+        self._exposition.close()
+
+
+def _size(path: str) -> int:
+    try:
+        return os.path.getsize(path)
+    except FileNotFoundError:
+        return 0

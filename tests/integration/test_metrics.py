@@ -1,0 +1,121 @@
+"""/metrics: what Prometheus reads, and what an OTLP collector gets."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+from tests.harness import Daemon, UnixConnection, daemon, leave, session, wait_until
+
+
+def scrape(running: Daemon) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    """Every sample by its name and labels, read as Prometheus would."""
+    connection = UnixConnection(str(running.socket))
+    try:
+        connection.request("GET", "/metrics")
+        answer = connection.getresponse()
+        assert answer.status == 200
+        assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
+        families = text_string_to_metric_families(answer.read().decode())
+        return {(s.name, tuple(sorted(s.labels.items()))): s.value for family in families for s in family.samples}
+    finally:
+        connection.close()
+
+
+def test_what_is_measured(tmp_path: Path) -> None:
+    with daemon(tmp_path, settle_seconds=0.05) as running:
+        leave(running.sessions, "a", session("a"))
+        running.wait_for("a", "Completed")
+        (running.sessions / "session_b.json").write_text("{")
+        wait_until(lambda: running.get("/api/v1/problems")["items"], "the problem is seen")
+        running.request("POST", "/api/v1/sync")
+        found = scrape(running)
+
+        def value(name: str, **labels: str) -> float:
+            return found[name, tuple(sorted(labels.items()))]
+
+        assert value("reevd_executions", status="Completed") == 1
+        assert value("reevd_ingest_latency_seconds_count") >= 1
+        assert 0 < value("reevd_ingest_latency_seconds_sum") < 60
+        assert value("reevd_transaction_duration_seconds_count") >= 1
+        assert value("reevd_rescans_total") >= 2
+        assert value("reevd_overflows_total") == 0
+        assert value("reevd_problems") == 1
+        assert value("reevd_rows_stored_total") >= 1
+        assert value("reevd_degraded") == 0
+        assert value("reevd_engine_up") == 1
+        assert value("reevd_database_size_bytes") == running.database.stat().st_size
+        assert value("reevd_requests_total", method="POST", path="/api/v1/sync", status="200") == 1
+        assert value("reevd_requests_total", method="GET", path="/api/v1/executions/{id}", status="200") >= 1
+        assert value("reevd_requests_time_seconds_total", method="POST", path="/api/v1/sync", status="200") > 0
+        assert value("reevd_engine_process_resident_memory_bytes") > 1e6
+        assert value("reevd_server_process_resident_memory_bytes") > 1e6
+
+
+def test_odd_addresses_make_no_more_than_one_series(tmp_path: Path) -> None:
+    with daemon(tmp_path) as running:
+        for number in range(50):
+            running.request("GET", f"/nowhere/{number}")
+        found = scrape(running)
+        paths = {dict(labels)["path"] for name, labels in found if name == "reevd_requests_total"}
+        assert "other" in paths
+        assert not any("nowhere" in path for path in paths)
+
+
+@pytest.fixture
+def collector() -> Iterator[tuple[str, list[ExportMetricsServiceRequest]]]:
+    """An OTLP collector on the loopback; what it was sent."""
+    got: list[ExportMetricsServiceRequest] = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            got.append(ExportMetricsServiceRequest.FromString(body))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """A test's output is no place for it."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", got
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_collector_gets_the_same_by_otlp(
+    tmp_path: Path,
+    collector: tuple[str, list[ExportMetricsServiceRequest]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    address, got = collector
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
+    monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "100")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "none")
+
+    def names() -> set[str]:
+        scopes = [scope for r in got for resource in r.resource_metrics for scope in resource.scope_metrics]
+        return {metric.name for scope in scopes for metric in scope.metrics}
+
+    with daemon(tmp_path) as running:
+        leave(running.sessions, "a", session("a"))
+        wait_until(lambda: {"reevd.ingest.latency", "reevd.wal.size"} <= names(), "the figures come", log=running.log)
+
+
+def test_a_collector_that_is_not_there_delays_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "50")
+    with daemon(tmp_path) as running:
+        leave(running.sessions, "a", session("a"))
+        running.wait_for("a", "Completed", seconds=5)
+        assert running.stop() == 0

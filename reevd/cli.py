@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 stopped as asked; 1 a failure, said on stderr; 2 usage."""
     try:
         given = sys.argv[1:] if arguments is None else arguments
+        if given[:1] == ["restore"]:
+            return _restore(list(given[1:]))
         settings = config.load(given, os.environ)
         log.configure(settings.log_format)
         from reevd.daemon import run  # after the arguments: --help needs no daemon
@@ -24,6 +27,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.hint:
             print(f"Try: {error.hint}", file=sys.stderr)
         return 2 if isinstance(error, ConfigError) else 1
+
+
+def _restore(given: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="reevd restore",
+        description="Puts a backup in the place of the database, which is moved aside. Stop the daemon first.",
+        epilog="Then start the daemon: what the files of the sessions folder say comes on top of the backup.",
+    )
+    parser.add_argument("file", metavar="FILE", help="what `reevctl backup FILE` made")
+    for name in ("config", "database"):
+        parser.add_argument(f"--{name}", metavar="FILE", help=f"as of `reevd --{name}`")
+    asked = parser.parse_args(given)
+    flags = [
+        part for name in ("config", "database") if (value := getattr(asked, name)) for part in (f"--{name}", value)
+    ]
+    settings = config.load(flags, os.environ)
+    from reevd.restoring import put_back
+
+    log.silence()
+    aside = put_back(asked.file, settings.database)
+    print(f"{settings.database} is {asked.file} now" + (f"; what stood there is {aside}" if aside else ""))
+    return 0
 
 
 if __name__ == "__main__":

@@ -165,7 +165,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="reevd",
         description="Keeps SQLite true to the sessions folder and answers over a Unix socket. No flag is needed.",
-        epilog="Each setting is also read from REEVD_<NAME> in the environment and from the file of --config.",
+        epilog="Each setting is also read from REEVD_<NAME> in the environment and from the file of --config."
+        " `reevd restore FILE` puts a backup back.",
     )
     parser.add_argument("--config", metavar="FILE", help="settings in YAML (see systemd/reevd.yaml)")
     for option in OPTIONS:

@@ -165,7 +165,7 @@ class _Daemon:
         while not self._stopping and not self._link.closed:
             pause = min(self._engine.step(), self._executor.step(), self._retention.step())
             presence.sign()
-            if self._desk.meters is None and self._engine.ready:
+            if self._desk.meters is None and presence.settled:
                 self._desk.meters = self._measure()
             if self._reloading:
                 self._tune()
@@ -175,7 +175,7 @@ class _Daemon:
                         os.eventfd_read(self._wake)
 
     def _measure(self) -> Meters:
-        from reevd.meters import Meters  # takes long to load: not before the daemon is ready
+        from reevd.meters import Meters  # takes long to load: not while somebody waits for the daemon to be ready
 
         return Meters(self._engine, self._executor, self._retention)
 

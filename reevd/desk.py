@@ -14,7 +14,7 @@ from reevd.runs.executor import Executor
 from reevd.times import SECOND
 
 if TYPE_CHECKING:
-    from reevd.meters import Meters  # takes long to load: not before the daemon is ready
+    from reevd.meters import Meters  # takes long to load: the daemon does so once it has time
 
 
 class Desk:

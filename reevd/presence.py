@@ -8,6 +8,7 @@ from reevd import notify
 from reevd.engine import Engine
 
 STATUS_SECONDS = 10.0
+SETTLED_SECONDS = 1.0
 # Counting takes longer the more there is: it may take this part of the time at most.
 SHARE = 0.01
 
@@ -21,9 +22,14 @@ class Presence:
     def __init__(self, engine: Engine, folder: str) -> None:
         self._engine, self._folder = engine, folder
         self._ready = False
-        self._tell_at = 0.0
+        self._tell_at = self._ready_at = 0.0
         self._every = (notify.watchdog_seconds() or 0.0) / 4
         self._live_at = 0.0
+
+    @property
+    def settled(self) -> bool:
+        """Whether it has been ready for a while: those who waited for that have been answered."""
+        return self._ready and time.monotonic() >= self._ready_at + SETTLED_SECONDS
 
     def sign(self) -> None:
         now = time.monotonic()
@@ -31,7 +37,7 @@ class Presence:
             self._live_at = now + self._every
             notify.tell(WATCHDOG="1")
         if self._engine.ready and not self._ready:
-            self._ready = True
+            self._ready, self._ready_at = True, now
             self._tell_at = now + STATUS_SECONDS
             notify.tell(READY="1", STATUS=self._status())
         elif now >= self._tell_at:

@@ -14,6 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from reevd.api.analytics import Analytics
 from reevd.api.answers import FAILURES
+from reevd.api.backup import Backup
 from reevd.api.benchmarks import Benchmarks
 from reevd.api.control import Control
 from reevd.api.document import TEMPLATE, Document, strict
@@ -32,7 +33,7 @@ BASE = "/api/v1"
 ONE = f"{BASE}/executions/"
 METRICS, OTHER = "/metrics", "other"
 FOUND, MISSED = (Answered("GET", ONE + "{id}", status) for status in (200, 404))
-GROUPS = (Executions, Benchmarks, Events, Logs, Flows, Analytics, Control, Host, Document)
+GROUPS = (Executions, Benchmarks, Events, Logs, Flows, Analytics, Control, Host, Backup, Document)
 
 
 class App:

@@ -10,7 +10,7 @@ import time
 TYPE_CHECKING = False  # as `typing` has it, which takes longer to import than the daemon takes to answer
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, BinaryIO
 
 DEFAULTS = ("logs/state/reevd.sock", "/run/reevd/reevd.sock")
 TIMEOUT_SECONDS = 30.0
@@ -53,6 +53,7 @@ class Client:
         self.path = path
         self._connect = connect or _connect
         self._end: socket.socket | None = None
+        self._last = False
 
     def get(self, path: str) -> Answer:
         return self.request("GET", path, TIMEOUT_SECONDS)
@@ -79,7 +80,7 @@ class Client:
     def close(self) -> None:
         if self._end is not None:
             self._end.close()
-            self._end = None
+            self._end, self._last = None, False
 
     def _ask(self, method: str, path: str, seconds: float, body: bytes) -> Answer:
         if self._end is None:
@@ -90,22 +91,52 @@ class Client:
         self._end.sendall(head.encode("ascii") + body)
         return self._receive(self._end)
 
+    def download(self, path: str, file: BinaryIO, seconds: float) -> Answer:
+        """The answer, whose text goes into the file as it comes. Raises UnreachableError, OSError as the disk does."""
+        try:
+            self._end = end = self._connect(self.path, seconds)
+        except OSError as error:
+            raise UnreachableError(str(error)) from error
+        try:
+            end.sendall(f"GET {path} HTTP/1.1\r\nHost: reevd\r\nContent-Length: 0\r\n\r\n".encode("ascii"))
+            status, length, text = self._head(end)
+            if status != 200:
+                return Answer(status, self._rest(end, length, text))
+            file.write(text)
+            missing = length - len(text)
+            while missing > 0:
+                data = _some(end)
+                file.write(data)
+                missing -= len(data)
+        except (ConnectionError, EOFError, TimeoutError) as error:
+            raise UnreachableError(str(error) or "the daemon closed the connection") from error
+        return Answer(status, b"")
+
     def _receive(self, end: socket.socket) -> Answer:
         """uvicorn always says how long its JSON is: no chunks to put together."""
+        status, length, text = self._head(end)
+        return Answer(status, self._rest(end, length, text))
+
+    def _head(self, end: socket.socket) -> tuple[int, int, bytes]:
+        """Status, length of the text, and as much of the text as has come with them."""
         data = b""
         while b"\r\n\r\n" not in data:
             data += _some(end)
         head, _, text = data.partition(b"\r\n\r\n")
         lines = head.decode("latin-1").split("\r\n")
         fields = dict(line.lower().split(": ", 1) for line in lines[1:])
-        length = int(fields["content-length"])
+        if fields.get("connection") == "close":
+            self._last = True
+        return int(lines[0].split(" ", 2)[1]), int(fields["content-length"]), text
+
+    def _rest(self, end: socket.socket, length: int, text: bytes) -> bytes:
         pieces, missing = [text], length - len(text)
         while missing > 0:
             pieces.append(_some(end))
             missing -= len(pieces[-1])
-        if fields.get("connection") == "close":
+        if self._last:
             self.close()
-        return Answer(int(lines[0].split(" ", 2)[1]), b"".join(pieces))
+        return b"".join(pieces)
 
 
 def _connect(path: str, seconds: float) -> socket.socket:

@@ -14,7 +14,11 @@ GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
         "analytics": ("agents", "compare", "flaky"),
         "export": ("export",),
     },
-    "The daemon": {"host": ("health", "problems", "sync", "prune", "verify")},
+    "The daemon": {
+        "host": ("health", "problems", "sync", "prune", "verify"),
+        "doctor": ("doctor",),
+        "backup": ("backup",),
+    },
     "This program": {"completion": ("completion", "complete")},
 }
 MODULES = {module: names for group in GROUPS.values() for module, names in group.items()}

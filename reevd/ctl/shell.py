@@ -7,13 +7,13 @@ import os
 import sys
 
 from reevd.ctl import render
-from reevd.ctl.client import Client, find_socket, part
+from reevd.ctl.client import SYNC_SECONDS, Client, find_socket, part
 
 TYPE_CHECKING = False  # as `typing` has it, which takes longer to import than the daemon takes to answer
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable, Mapping
-    from typing import Any
+    from typing import Any, BinaryIO
 
 DONE, UNSUCCESSFUL, USAGE, NO_DAEMON, NOT_FOUND, TIMED_OUT = 0, 1, 2, 3, 4, 124
 API = "/api/v1"
@@ -55,6 +55,13 @@ class Shell:
         if answer.status != 200:
             raise RefusedError(answer.status, answer.json())
         return answer.text.decode()
+
+    def download(self, path: str, file: BinaryIO) -> int:
+        """Writes the answer into the file. Returns its bytes. Raises RefusedError for all but 200."""
+        answer = self.client.download(f"{API}{path}", file, SYNC_SECONDS)
+        if answer.status != 200:
+            raise RefusedError(answer.status, answer.json())
+        return file.tell()
 
     def post(self, path: str, body: object = None) -> Any:
         """The JSON of an answer. Raises RefusedError for all but success."""

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.harness import ROOT, Daemon, session, wait_until
+from tests.harness import ROOT, Daemon, session
 
 PADDING = "x" * 1_400  # what a captured session file has beside the fields that count: 2.4 KB in all
 CALLS = [
@@ -88,7 +88,7 @@ class Client:
 
     def __init__(self, path: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        wait_until(lambda: self._connect(path), "the socket answers")
+        until(lambda: self._connect(path), "the socket answers", every=0.002)
 
     def _connect(self, path: Path) -> bool:
         try:

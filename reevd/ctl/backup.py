@@ -1,0 +1,45 @@
+"""The command that takes a backup: the daemon's copy, opened and checked before it is called one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from argparse import ArgumentParser
+
+from reevd.ctl import render
+from reevd.ctl.shell import DONE, Shell
+from reevd.ctl.usage import Command
+
+
+def backup(shell: Shell) -> int:
+    """Copies the database while the daemon goes on, and checks the copy by opening it.
+
+    `reevd restore FILE` puts it back.
+    """
+    from reevd.restoring import check  # it opens a database, as no other command does
+
+    path = shell.asked.file
+    torn = f"{path}.tmp"
+    try:
+        # What it holds is for those who may ask the daemon: not for everybody on this host.
+        with open(os.open(torn, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            size = shell.download("/backup", file)
+            file.flush()
+            os.fsync(file.fileno())
+        found = check(torn)
+        os.replace(torn, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(torn)
+        raise
+    told = {"file": path, "bytes": size, "schema": found.schema, "executions": found.executions}
+    text = f"{path}: {size:,} bytes, {found.executions:,} executions, schema {found.schema}; checked"
+    shell.say(told, render.safe(text))
+    return DONE
+
+
+def _file(sub: ArgumentParser) -> None:
+    sub.add_argument("file", metavar="FILE", help="where to put it; one that stands there is replaced by a checked one")
+
+
+COMMANDS = {"backup": Command(backup, _file, ('reevctl backup "reevd-$(date +%F).sqlite3"',))}

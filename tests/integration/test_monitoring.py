@@ -1,0 +1,57 @@
+"""The dashboard and the alert rules: each metric that they name is one that a daemon has."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.harness import ROOT, daemon, leave, session
+from tests.integration.test_metrics import scrape
+
+MONITORING = ROOT / "systemd" / "monitoring"
+RULES, DASHBOARD = MONITORING / "alerts.yml", MONITORING / "grafana-dashboard.json"
+
+
+def expressions() -> list[str]:
+    rules = [rule["expr"] for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+    panels = [target["expr"] for panel in json.loads(DASHBOARD.read_text())["panels"] for target in panel["targets"]]
+    assert rules
+    assert panels
+    return rules + panels
+
+
+def test_every_metric_that_is_named_is_there(tmp_path: Path) -> None:
+    with daemon(tmp_path, settle_seconds=0.05) as running:
+        leave(running.sessions, "a", session("a"))
+        running.wait_for("a", "Completed")
+        found = {name for name, _ in scrape(running)}
+    named = {name for text in expressions() for name in re.findall(r"reevd_\w+", text)}
+    assert len(named) > 15
+    assert named - found == set()
+
+
+def test_the_dashboard_can_be_placed() -> None:
+    dashboard = json.loads(DASHBOARD.read_text())
+    assert {"title", "uid", "schemaVersion", "panels", "templating"} <= dashboard.keys()
+    identities = [panel["id"] for panel in dashboard["panels"]]
+    assert len(set(identities)) == len(identities)
+    taken: set[tuple[int, int]] = set()
+    for panel in dashboard["panels"]:
+        at = panel["gridPos"]
+        cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+        assert not cells & taken, f"{panel['title']} lies over another panel"
+        assert at["x"] + at["w"] <= 24
+        taken |= cells
+
+
+def test_promtool_takes_the_rules() -> None:
+    if (promtool := shutil.which("promtool")) is None:
+        pytest.skip("promtool is not installed")
+    done = subprocess.run([promtool, "check", "rules", str(RULES)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

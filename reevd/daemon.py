@@ -16,7 +16,6 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 import orjson
 import structlog
@@ -38,9 +37,6 @@ from reevd.runs.executor import Executor, Start
 from reevd.runs.launch import detect
 from reevd.runs.process import start
 from reevd.runs.spool import Spool
-
-if TYPE_CHECKING:
-    from reevd.meters import Meters
 
 STOP_SECONDS = 6.0
 LONGEST_SLEEP = 1.0
@@ -108,6 +104,7 @@ class _Daemon:
         self._engine.replaced = lambda: self._link.tell({"replaced": settings.database})
         self._retention = Retention(self._engine, settings.retention_days)
         self._desk = Desk(self._engine, self._executor, self._retention, self._link, settings.benchmarks_dir)
+        self._desk.measure = self._measure
 
     def run(self) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -166,7 +163,7 @@ class _Daemon:
             pause = min(self._engine.step(), self._executor.step(), self._retention.step())
             presence.sign()
             if self._desk.meters is None and presence.settled:
-                self._desk.meters = self._measure()
+                self._measure()
             if self._reloading:
                 self._tune()
             elif not self._desk.serve():
@@ -174,10 +171,11 @@ class _Daemon:
                     if descriptor == self._wake:
                         os.eventfd_read(self._wake)
 
-    def _measure(self) -> Meters:
-        from reevd.meters import Meters  # takes long to load: not while somebody waits for the daemon to be ready
+    def _measure(self) -> None:
+        if self._engine.ready:
+            from reevd.meters import Meters  # takes long to load: not while somebody waits for the daemon to be ready
 
-        return Meters(self._engine, self._executor, self._retention)
+            self._desk.meters = Meters(self._engine, self._executor, self._retention)
 
     def _close(self) -> int:
         """Ends the server, then the engine. 1 where the server ended by itself."""

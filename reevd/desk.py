@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Desk:
     """Answers what comes over `link`. A sync is answered once the scan that it asked for has been stored.
 
-    meters: the engine's figures, from the moment that they are taken
+    meters: the engine's figures, once they are taken; measure: begins to take them, where the engine is ready
     """
 
     def __init__(
@@ -29,6 +29,7 @@ class Desk:
         self._engine, self._executor, self._retention = engine, executor, retention
         self._link, self._benchmarks_dir = link, benchmarks_dir
         self.meters: Meters | None = None
+        self.measure: Callable[[], None] = lambda: None
         self._passes: list[tuple[Request, Pass]] = []
         self._syncs: list[tuple[Request, dict[str, Any], int, int, int]] = []
         self._ops: dict[str, Callable[[Request], None]] = {
@@ -80,6 +81,8 @@ class Desk:
         )
 
     def _metrics(self, request: Request) -> None:
+        if self.meters is None:
+            self.measure()
         if self.meters is None:
             raise RefusedError(503, "the engine is not ready")
         self._link.answer(request, self.meters.text())

@@ -28,6 +28,7 @@ def expressions() -> list[str]:
 
 def test_every_metric_that_is_named_is_there(tmp_path: Path) -> None:
     with daemon(tmp_path, settle_seconds=0.05) as running:
+        scrape(running)
         leave(running.sessions, "a", session("a"))
         running.wait_for("a", "Completed")
         found = {name for name, _ in scrape(running)}

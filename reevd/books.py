@@ -17,7 +17,10 @@ from reevd.memory import give_back
 from reevd.reconciler import Reconciler
 from reevd.store import Store
 
-BUSY_WAL_FRAMES = 16_000  # 64 MiB: past this the log is moved into the database even while there is work
+# The log is moved into the database once it has so many pages of 4 KiB: while there is work, and between two works.
+# At rest, it is moved whatever it has; before, each move would keep somebody's new file waiting.
+BUSY_WAL_FRAMES, CALM_WAL_FRAMES = 16_000, 8_000
+REST_LOOKS = 4
 COMPACT_FROM = 4  # a quarter of what stands: then rewriting it all costs little for each that went
 
 log = structlog.get_logger("reevd.books")
@@ -35,6 +38,7 @@ class Books:
         self.path, self._clock, self.limits, self._vfs = os.path.realpath(database), clock, limits, vfs
         self.lost: str | None = None
         self._compaction: Compaction | None = None
+        self._looks, self._frames = 0, 0
         self.journal = Journal(self.path + ".journal")
         self._open()
 
@@ -95,13 +99,17 @@ class Books:
             self._compaction = None
 
     def tidy(self, *, idle: bool) -> None:
-        """Moves the log into the database, and at rest gives its space and the burst's memory back."""
+        """To be called again and again: moves the log into the database, at rest gives back its space and memory."""
         if self._compaction is not None:
             self._go_on_compacting()
-        if self.store.wal_frames and (idle or self.store.wal_frames > BUSY_WAL_FRAMES):
-            self.store.checkpoint(truncate=idle)
-            if idle:
-                give_back()
+        frames = self.store.wal_frames
+        self._looks = self._looks + 1 if idle and frames == self._frames else 0
+        self._frames = frames
+        if frames and self._looks >= REST_LOOKS:
+            self.store.checkpoint(truncate=True)
+            give_back()
+        elif frames > (CALM_WAL_FRAMES if idle else BUSY_WAL_FRAMES):
+            self.store.checkpoint(truncate=False)
 
     def probe(self) -> None:
         """Writes to the database, through to the disk. Raises apsw.Error while that fails."""

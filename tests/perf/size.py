@@ -77,7 +77,7 @@ def memory(files: int) -> list[Result]:
     code = "import os, sys, time; import {}; sys.stdout.write('!'); sys.stdout.flush(); time.sleep(600)"
     imports = [
         subprocess.Popen([sys.executable, "-c", code.format(module)], cwd=ROOT, stdout=subprocess.PIPE)
-        for module in ("reevd.cli, reevd.daemon", "reevd.serve")
+        for module in ("reevd.cli, reevd.daemon, reevd.meters", "reevd.api.serve")
     ]
     try:
         for process in imports:

@@ -1,12 +1,12 @@
 # Everything starts from a bare Python 3.11+: each target makes .venv itself, from the lock files.
 PYTHON ?= python3
-export DESTDIR PREFIX SYSCONFDIR UNITDIR
+export DESTDIR PREFIX SYSCONFDIR UNITDIR SYSUSERSDIR TMPFILESDIR
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint chaos mutants bench soak run install uninstall lock clean
+.PHONY: help demo test check lint chaos mutants bench soak run install deb uninstall lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -54,6 +54,9 @@ run: $(VENV)/run.stamp  ## The daemon in the foreground
 install:  ## On this host, with systemd (as root); or below DESTDIR, for a package
 	@systemd/install.sh program host $(if $(DESTDIR),,activate)
 
+deb:  ## A Debian package of it, in build/
+	@systemd/deb.sh
+
 uninstall:  ## Remove it from this host; results and settings stay
 	@systemd/install.sh remove
 
@@ -64,4 +67,4 @@ lock: $(VENV)/dev.stamp  ## Write both lock files anew from pyproject.toml
 		--no-emit-find-links --python-version 3.11 --extra dev --group build --output-file requirements-dev.lock pyproject.toml
 
 clean:  ## Remove the virtual environment and caches
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -8,11 +8,11 @@ import sys
 from collections.abc import Sequence
 
 from reevd import config, log
-from reevd.errors import ConfigError, ReevdError
+from reevd.errors import ConfigError, ReevdError, SchemaError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status: 0 stopped as asked; 1 a failure, said on stderr; 2 usage."""
+    """Exit status: 0 stopped as asked; 1 a failure, said on stderr; 2 usage, or a newer database."""
     try:
         given = sys.argv[1:] if arguments is None else arguments
         if given[:1] == ["restore"]:
@@ -26,7 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"Error: {error}", file=sys.stderr)
         if error.hint:
             print(f"Try: {error.hint}", file=sys.stderr)
-        return 2 if isinstance(error, ConfigError) else 1
+        # 2: what a new start does not mend
+        return 2 if isinstance(error, ConfigError | SchemaError) else 1
 
 
 def _restore(given: list[str]) -> int:

@@ -5,6 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 DESTDIR=${DESTDIR:-} PREFIX=${PREFIX:-/usr/local} SYSCONFDIR=${SYSCONFDIR:-/etc}
 UNITDIR=${UNITDIR:-$SYSCONFDIR/systemd/system}
+SYSUSERSDIR=${SYSUSERSDIR:-$SYSCONFDIR/sysusers.d} TMPFILESDIR=${TMPFILESDIR:-$SYSCONFDIR/tmpfiles.d}
 LIBDIR=$PREFIX/lib/reevd BINDIR=$PREFIX/bin SHAREDIR=$PREFIX/share/reevd
 UNITS="reevd.service reevd.socket reev-run.socket reev-run@.service"
 COMMANDS="reevd reevctl reev-runner"
@@ -39,8 +40,8 @@ program() { # the programs with what they need, in an environment of their own
 
 host() { # what the host must know: units, user and groups, folders, settings, cases
     for unit in $UNITS; do put "systemd/$unit" "$UNITDIR/$unit"; done
-    put systemd/sysusers.conf "$SYSCONFDIR/sysusers.d/reevd.conf"
-    put systemd/tmpfiles.conf "$SYSCONFDIR/tmpfiles.d/reevd.conf"
+    put systemd/sysusers.conf "$SYSUSERSDIR/reevd.conf"
+    put systemd/tmpfiles.conf "$TMPFILESDIR/reevd.conf"
     for case in benchmarks/*.yml; do put "$case" "$SHAREDIR/$case"; done
     put README.md "$SHAREDIR/README.md"
     # Each setting stands in its comment: the file says what there is, and changes nothing. A file of the host's stays.
@@ -52,7 +53,7 @@ host() { # what the host must know: units, user and groups, folders, settings, c
 
 activate() { # on this host, now
     systemd-sysusers
-    systemd-tmpfiles --create "$SYSCONFDIR/tmpfiles.d/reevd.conf"
+    systemd-tmpfiles --create "$TMPFILESDIR/reevd.conf"
     systemctl daemon-reload
     systemctl enable --quiet --now reevd.socket reev-run.socket
     systemctl enable --quiet reevd.service
@@ -67,7 +68,7 @@ remove() { # the programs and the units; the database, the sessions and the sett
         systemctl disable --quiet --now reevd.service reevd.socket reev-run.socket || true
     fi
     for unit in $UNITS; do rm -f "$DESTDIR$UNITDIR/$unit"; done
-    rm -f "$DESTDIR$SYSCONFDIR/sysusers.d/reevd.conf" "$DESTDIR$SYSCONFDIR/tmpfiles.d/reevd.conf"
+    rm -f "$DESTDIR$SYSUSERSDIR/reevd.conf" "$DESTDIR$TMPFILESDIR/reevd.conf"
     for command in $COMMANDS; do rm -f "$DESTDIR$BINDIR/$command"; done
     rm -rf "$DESTDIR$LIBDIR" "$DESTDIR$SHAREDIR"
     [ -n "$DESTDIR" ] || [ ! -d /run/systemd/system ] || systemctl daemon-reload

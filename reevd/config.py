@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -12,6 +13,7 @@ import yaml
 
 from reevd import __version__
 from reevd.errors import ConfigError
+from reevd.feed.outcome import TERMINAL, check_command
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +78,22 @@ OPTIONS = (
         "porter", "", "socket of the unit that starts runners outside of this one's sandbox (default: start them here)"
     ),
     Option("connections_per_user", 128, "at most so many connections to the socket of one user", least=1),
+    Option(
+        "forward_endpoint",
+        "",
+        "a collector's address, such as http://127.0.0.1:4318: what ends goes there as OTLP traces",
+    ),
+    Option("forward_rate", 100.0, "at most so many executions a second are forwarded", least=0.1),
+    Option("notice_command", (), "a command with its arguments, run for each execution that ends; a list"),
+    Option("notice_webhook", "", "an address to which each execution that ends is posted"),
+    Option("notice_statuses", TERMINAL, "only these are told of by command and webhook; a list"),
+    Option("notice_benchmarks", ("*",), "only benchmarks of such names are told of; a list of patterns"),
+    Option("notice_attempts", 8, "a notice that fails so often is given up", least=1),
+    Option("notice_seconds", 30.0, "a command or webhook that takes longer has failed", least=0.1),
     Option("admin_group", "", "group whose members may sync, run and stop, besides root and the daemon's own user"),
 )
+
+ADDRESSES = ("forward_endpoint", "notice_webhook")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +114,14 @@ class Settings:
     runner: str
     porter: str
     connections_per_user: int
+    forward_endpoint: str
+    forward_rate: float
+    notice_command: tuple[str, ...]
+    notice_webhook: str
+    notice_statuses: tuple[str, ...]
+    notice_benchmarks: tuple[str, ...]
+    notice_attempts: int
+    notice_seconds: float
     admin_group: str
     once: bool = False
 
@@ -125,6 +149,8 @@ def _value(option: Option, flag: str | None, environ: Mapping[str, str], file: M
 
 
 def _check(option: Option, value: Any, where: str) -> Any:
+    if isinstance(option.default, tuple):
+        return _list(option, value, where)
     if isinstance(option.default, int):
         if not str(value).isascii() or not str(value).isdigit() or not option.least <= int(str(value)[:6]) <= 1000:
             hint = f"a whole number from {option.least:g} to 1000"
@@ -140,9 +166,30 @@ def _check(option: Option, value: Any, where: str) -> Any:
         return number
     if not isinstance(value, str) or (not value and option.default):
         raise ConfigError("reading", where, f"{value!r} is no text", f"default: {option.default}")
+    if value and option.name in ADDRESSES and not value.startswith(("http://", "https://")):
+        raise ConfigError("reading", where, f"{value!r} is no address", "such as http://127.0.0.1:4318")
     if option.choices and value not in option.choices:
         raise ConfigError("reading", where, f"{value!r} is unknown", f"one of: {', '.join(option.choices)}")
     return value
+
+
+def _list(option: Option, value: Any, where: str) -> tuple[str, ...]:
+    """A list of texts; as a flag or in the environment, as JSON."""
+    hint = f"a list, such as {json.dumps(option.default or ['notify', '{execution_id}'])}"
+    try:
+        found = json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        raise ConfigError("reading", where, f"{value!r} is no JSON", hint) from None
+    if not isinstance(found, list) or not all(isinstance(each, str) and each for each in found):
+        raise ConfigError("reading", where, f"{value!r} is no list of texts", hint)
+    if option.name == "notice_statuses" and (unknown := sorted(set(found) - set(TERMINAL))):
+        raise ConfigError("reading", where, f"{unknown[0]!r} is no status that ends a run", hint)
+    if option.name == "notice_command":
+        try:
+            check_command(found)
+        except ValueError as error:
+            raise ConfigError("reading", where, error, hint) from None
+    return tuple(found)
 
 
 def _read(path: str) -> dict[str, Any]:
@@ -161,6 +208,10 @@ def _read(path: str) -> dict[str, Any]:
     return document
 
 
+def _shown(default: Any) -> str:
+    return json.dumps(default).replace("%", "%%") if isinstance(default, tuple) else default or "none"
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="reevd",
@@ -173,7 +224,7 @@ def _parser() -> argparse.ArgumentParser:
         shown = (
             f"{option.help} (default: {option.default:g})"
             if isinstance(option.default, float | int)
-            else (f"{option.help} (default: {option.default or 'none'})")
+            else (f"{option.help} (default: {_shown(option.default)})")
         )
         flag = f"--{option.name.replace('_', '-')}"
         parser.add_argument(flag, metavar="|".join(option.choices) or option.name.split("_")[-1].upper(), help=shown)

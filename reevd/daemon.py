@@ -7,58 +7,29 @@ the parent; the child only reads. When either ends, so does the other.
 from __future__ import annotations
 
 import gc
-import grp
 import os
 import select
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
-from functools import partial
 
-import orjson
 import structlog
 
 from reevd import link, notify
-from reevd.bounds import Bounds, Pace
-from reevd.clock import Clock
+from reevd.assembly import RESTART, open_engine, open_executor, open_keeper, start_server, tuning
 from reevd.config import Settings
-from reevd.derive import Limits
 from reevd.desk import Desk, sync_benchmarks
-from reevd.engine import Engine
 from reevd.errors import ConfigError
 from reevd.listener import listen
 from reevd.lock import hold
 from reevd.presence import Presence
 from reevd.retention import Retention
-from reevd.runs.carried import carry
-from reevd.runs.executor import Executor, Start
-from reevd.runs.launch import detect
-from reevd.runs.process import start
-from reevd.runs.spool import Spool
 
 STOP_SECONDS = 6.0
 LONGEST_SLEEP = 1.0
-# What only a new process can take on.
-RESTART = ("sessions_dir", "benchmarks_dir", "database", "socket", "log_format", "admin_group", "runner", "porter")
 
 log = structlog.get_logger("reevd.daemon")
-
-
-def tuning(settings: Settings) -> tuple[Limits, Bounds, Pace]:
-    """What of the settings the engine may be told while it runs."""
-    return (
-        Limits(settings.silence_seconds, settings.total_seconds),
-        Bounds(settle_ns=int(settings.settle_seconds * 1e9)),
-        Pace(settings.rescan_seconds, settings.poll_seconds),
-    )
-
-
-def open_engine(settings: Settings) -> Engine:
-    """The engine of these settings; what it needs is made where it is missing."""
-    limits, bounds, pace = tuning(settings)
-    return Engine(settings.sessions_dir, settings.database, limits=limits, bounds=bounds, pace=pace)
 
 
 def run(settings: Settings, reload: Callable[[], Settings]) -> int:
@@ -92,12 +63,13 @@ class _Daemon:
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)  # for signals
         self._engine = open_engine(settings)
         try:
-            self._executor = _executor(settings, self._engine)
+            self._executor = open_executor(settings, self._engine)
+            self._keeper = open_keeper(settings)
             self._socket = listen(settings.socket)
             end, server_end = link.pair()
             self._link = link.EngineEnd(end)
             with server_end:
-                self._server = _start_server(settings, self._socket.fileno(), server_end.fileno())
+                self._server = start_server(settings, self._socket.fileno(), server_end.fileno())
         except BaseException:
             self._engine.close()
             raise
@@ -160,7 +132,7 @@ class _Daemon:
         poll.register(self._link, select.EPOLLIN)
         presence = Presence(self._engine, self._settings.sessions_dir)
         while not self._stopping and not self._link.closed:
-            pause = min(self._engine.step(), self._executor.step(), self._retention.step())
+            pause = min(each.step() for each in (self._engine, self._executor, self._retention, self._keeper))
             presence.sign()
             if self._desk.meters is None and presence.settled:
                 self._measure()
@@ -192,6 +164,7 @@ class _Daemon:
             self._server.wait()
         if self._desk.meters is not None:
             self._desk.meters.close()
+        self._keeper.close()
         self._executor.close()
         self._engine.close()
         if "LISTEN_PID" not in os.environ:
@@ -200,32 +173,3 @@ class _Daemon:
         os.close(self._wake)
         log.info("stopped")
         return 0 if asked else 1
-
-
-def _start_server(settings: Settings, listen_fd: int, link_fd: int) -> subprocess.Popen[bytes]:
-    arguments = {
-        "listen_fd": listen_fd,
-        "link_fd": link_fd,
-        "database": os.path.abspath(settings.database),
-        "sessions": os.path.abspath(settings.sessions_dir),
-        "log_format": settings.log_format,
-        "connections_per_user": settings.connections_per_user,
-        "admin_gid": _gid(settings.admin_group),
-        "started_at": Clock().now(),
-    }
-    command = [sys.executable, "-m", "reevd.api.serve", orjson.dumps(arguments).decode()]
-    return subprocess.Popen(command, pass_fds=(listen_fd, link_fd), stdin=subprocess.DEVNULL)
-
-
-def _executor(settings: Settings, engine: Engine) -> Executor:
-    folder = os.path.join(os.path.dirname(os.path.realpath(settings.database)), "spool")
-    launch = detect(os.environ, settings.sessions_dir, settings.runner)
-    begin: Start = partial(carry, settings.porter) if settings.porter else start
-    return Executor(engine, Spool(folder), launch, begin, slots=settings.max_running, grace=settings.stop_seconds)
-
-
-def _gid(group: str) -> int | None:
-    try:
-        return grp.getgrnam(group).gr_gid if group else None
-    except KeyError:
-        raise ConfigError("looking up", f"admin_group {group}", "there is no such group", "groupadd it first") from None

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from opentelemetry.metrics import CallbackOptions, Observation
 
 from reevd.engine import Engine
 from reevd.exposition import Exposition
+from reevd.feed.outbox import OUTBOX, tallies
 from reevd.retention import Retention
 from reevd.runs.executor import Executor
 
@@ -68,6 +70,15 @@ class Meters:
         }
         for name, (value, unit, text) in gauges.items():
             meter.create_observable_gauge(name, observe(value), unit, text)
+        told = [
+            ("reevd.feed.sent", "sent", "Outcomes that a collector, a command or a webhook took."),
+            ("reevd.feed.failed", "failed", "Attempts to tell them that failed."),
+            ("reevd.feed.given.up", "given_up", "Outcomes that could not be told."),
+        ]
+        for name, column, text in told:
+            meter.create_observable_counter(name, [partial(_followers, engine, column)], description=text)
+        text = "Outcomes that are still to be told."
+        meter.create_observable_gauge("reevd.feed.waiting", [partial(_followers, engine, "waiting")], description=text)
 
     def _measure(self, latencies: list[float], transaction: float) -> None:
         self._transaction.record(transaction)
@@ -79,6 +90,11 @@ class Meters:
 
     def close(self) -> None:
         self._exposition.close()
+
+
+def _followers(engine: Engine, column: str, _: CallbackOptions) -> list[Observation]:
+    told = tallies(engine.store.path + OUTBOX)
+    return [Observation(getattr(tally, column), {"follower": name}) for name, tally in told.items()]
 
 
 def _size(path: str) -> int:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from tests.harness import Daemon, UnixConnection, daemon, leave, session, wait_until
+from tests.loopback import loopback
 
 
 def scrape(running: Daemon) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -70,48 +67,21 @@ def test_odd_addresses_make_no_more_than_one_series(tmp_path: Path) -> None:
         assert not any("nowhere" in path for path in paths)
 
 
-@pytest.fixture
-def collector() -> Iterator[tuple[str, list[ExportMetricsServiceRequest]]]:
-    """An OTLP collector on the loopback; what it was sent."""
-    got: list[ExportMetricsServiceRequest] = []
-
-    class Receiver(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            got.append(ExportMetricsServiceRequest.FromString(body))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            """A test's output is no place for it."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", got
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def test_a_collector_gets_the_same_by_otlp(
-    tmp_path: Path,
-    collector: tuple[str, list[ExportMetricsServiceRequest]],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    address, got = collector
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
+def test_a_collector_gets_the_same_by_otlp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "100")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "none")
 
     def names() -> set[str]:
-        scopes = [scope for r in got for resource in r.resource_metrics for scope in resource.scope_metrics]
+        requests = [ExportMetricsServiceRequest.FromString(got.body) for got in collector.got]
+        scopes = [scope for r in requests for resource in r.resource_metrics for scope in resource.scope_metrics]
         return {metric.name for scope in scopes for metric in scope.metrics}
 
-    with daemon(tmp_path) as running:
-        wait_until(lambda: "reevd.wal.size" in names(), "figures come", log=running.log)
-        leave(running.sessions, "a", session("a"))
-        wait_until(lambda: "reevd.ingest.latency" in names(), "and that of the file", log=running.log)
+    with loopback() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.address)
+        with daemon(tmp_path) as running:
+            wait_until(lambda: "reevd.wal.size" in names(), "figures come", log=running.log)
+            leave(running.sessions, "a", session("a"))
+            wait_until(lambda: "reevd.ingest.latency" in names(), "and that of the file", log=running.log)
 
 
 def test_a_collector_that_is_not_there_delays_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

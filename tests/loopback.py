@@ -1,0 +1,52 @@
+"""A web server on the loopback that a test watches: what it was sent, and what it answers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, NamedTuple
+
+
+class Got(NamedTuple):
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class Loopback:
+    """`answers`: the statuses of the next answers, and then 200 for ever."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.got: list[Got] = []
+        self.answers: list[int] = []
+
+
+@contextmanager
+def loopback(port: int = 0) -> Iterator[Loopback]:
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            status = made.answers.pop(0) if made.answers else 200
+            if status == 200:
+                made.got.append(Got(self.path, dict(self.headers), body))
+            self.send_response(status)
+            if status == 302:
+                self.send_header("Location", "/elsewhere")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """A test's output is no place for it."""
+
+    with ThreadingHTTPServer(("127.0.0.1", port), Receiver) as server:
+        made = Loopback(f"http://127.0.0.1:{server.server_port}")
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield made
+        finally:
+            server.shutdown()
+            thread.join()

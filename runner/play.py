@@ -42,6 +42,8 @@ def play(
         tools = RecordedTools(load(), Bench(chain, keys), record, tracing, stop)
         with tracing.span("step", "step_1", {}):
             move = agent.act(case, case.prompt, tools)
+            if move.info and "usage" in move.info:
+                record.usage.append(dict(move.info["usage"]))
             with stop.shield():
                 sent = _execute(chain, keys, move, record, stop)
     succeeded = sent is not None and sent.succeeded

@@ -70,6 +70,7 @@ class Record:
     events: list[dict[str, Any]] = field(default_factory=list)
     tools: list[dict[str, Any]] = field(default_factory=list)
     steps: list[dict[str, Any]] = field(default_factory=list)
+    usage: list[dict[str, Any]] = field(default_factory=list)
 
     def event(self, event_type: EventType, depth: int, data: dict[str, Any], at: int | None = None) -> None:
         timestamp = rfc3339(self.clock.now() if at is None else at)
@@ -124,4 +125,15 @@ class Record:
             "score": outcome.score.to_json() if outcome.score else None,
             "assertions": [verdict.to_json() for verdict in outcome.verdicts],
         }
+        if self.usage:
+            document["metadata"]["usage"] = _sum(self.usage)
         return document
+
+
+def _sum(usages: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of all prompts of the run; a figure that one of them does not know is not known of the whole."""
+    found: dict[str, Any] = {"model": usages[0]["model"]}
+    for name in usages[0].keys() - {"model"}:
+        values = [usage[name] for usage in usages]
+        found[name] = None if None in values else sum(values)
+    return found

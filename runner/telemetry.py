@@ -21,7 +21,12 @@ from runner.tracing import PROMPT, TOOL_ARGUMENTS, TOOL_NAME, TOOL_RESULT, Measu
 
 KIND = "reev.span"
 OPERATION = "gen_ai.operation.name"
-OPERATIONS: dict[SpanKind, str] = {"execution": "invoke_agent", "step": "invoke_workflow", "tool": "execute_tool"}
+OPERATIONS: dict[SpanKind, str] = {
+    "execution": "invoke_agent",
+    "step": "invoke_workflow",
+    "tool": "execute_tool",
+    "model": "chat",
+}
 
 
 class Telemetry(Tracing):

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
 
-from runner.agents import Called
+from runner.agents import A, Called
 from runner.errors import StoppedError
 from runner.record import Record
 from runner.stop import Stop
 from runner.tools import Bench, Tool, ToolError
 from runner.tools.parameters import read
-from runner.tracing import TOOL_ARGUMENTS, TOOL_NAME, TOOL_RESULT, Measured, Tracing
+from runner.tracing import (
+    INPUT_TOKENS,
+    MODEL,
+    OUTPUT_TOKENS,
+    TOOL_ARGUMENTS,
+    TOOL_NAME,
+    TOOL_RESULT,
+    Measured,
+    Tracing,
+)
 
 
 class RecordedTools:
@@ -25,6 +34,36 @@ class RecordedTools:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(self._tools)
+
+    @property
+    def definitions(self) -> list[dict[str, Any]]:
+        from runner.tools.schema import definition  # a run that asks no model needs none
+
+        return [definition(tool) for tool in self._tools.values()]
+
+    def refuse(self, name: str, error: str) -> None:
+        """A call that was asked for in a way that no tool takes: it stands in the record, as what it was."""
+        with self._stop.shield(), self._tracing.span("tool", name, {TOOL_NAME: name, TOOL_ARGUMENTS: "{}"}) as measured:
+            measured.error = error
+            self._record.event("ToolCall", 1, {"tool_name": name, "params": {}}, at=measured.started_at)
+        self._close(name, {}, Called(None, (), error), measured, "error")
+
+    def request(self, model: str, ask: Callable[[], A]) -> A:
+        """Asks a model; the question, its tokens and its time are traced and recorded, also where it fails."""
+        with self._stop.shield(), self._tracing.span("model", model, {MODEL: model}) as measured:
+            told: dict[str, Any] = {"model": model}
+            try:
+                with self._stop.exposed():
+                    reply = ask()
+                told |= {"finish_reason": reply.finish_reason}
+                told |= {"input_tokens": reply.input_tokens, "output_tokens": reply.output_tokens}
+                measured.attributes |= {INPUT_TOKENS: reply.input_tokens, OUTPUT_TOKENS: reply.output_tokens}
+            except Exception as error:
+                told["error"] = str(error)
+                raise
+            finally:
+                self._record.event("LlmRequest", 1, told, at=measured.started_at)
+        return reply
 
     def call(self, name: str, arguments: Mapping[str, Any]) -> Called:
         """A call that is refused comes back with its error; a chain that fails, or the run's end, is raised."""

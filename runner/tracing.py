@@ -9,10 +9,13 @@ from typing import Any, Literal
 
 from runner.clock import Clock
 
-SpanKind = Literal["execution", "step", "tool"]
+SpanKind = Literal["execution", "step", "tool", "model"]
 
 PROMPT = "reev.prompt"
 AGENT_NAME = "gen_ai.agent.name"
+MODEL = "gen_ai.request.model"
+INPUT_TOKENS = "gen_ai.usage.input_tokens"
+OUTPUT_TOKENS = "gen_ai.usage.output_tokens"
 TOOL_NAME = "gen_ai.tool.name"
 TOOL_ARGUMENTS = "gen_ai.tool.call.arguments"
 TOOL_RESULT = "gen_ai.tool.call.result"
@@ -27,7 +30,7 @@ class Measured:
 
     started_at: int
     ended_at: int = 0
-    attributes: dict[str, str] = field(default_factory=dict)
+    attributes: dict[str, str | int] = field(default_factory=dict)
     error: str | None = None
 
 
@@ -36,7 +39,7 @@ class Tracing:
         self._clock = clock
 
     @contextmanager
-    def span(self, kind: SpanKind, name: str, attributes: Mapping[str, str]) -> Iterator[Measured]:
+    def span(self, kind: SpanKind, name: str, attributes: Mapping[str, str | int]) -> Iterator[Measured]:
         """An exception that leaves the block becomes the span's error, and goes on."""
         measured = Measured(self._clock.now(), attributes=dict(attributes))
         begun = self.begin(kind, name, measured)

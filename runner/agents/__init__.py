@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from runner.case import Case
 from runner.instruction import Instruction
@@ -29,13 +30,39 @@ class Move:
     info: Mapping[str, Any] | None = None
 
 
+class Answered(Protocol):
+    """What a model's service says of an answer; tokens as it counted them."""
+
+    @property
+    def finish_reason(self) -> str: ...
+
+    @property
+    def input_tokens(self) -> int: ...
+
+    @property
+    def output_tokens(self) -> int: ...
+
+
+A = TypeVar("A", bound=Answered)
+
+
 class Toolbox(Protocol):
-    """The tools at hand; each call is recorded as it happens."""
+    """The tools at hand; each call is recorded as it happens, and so is each question to a model."""
 
     @property
     def names(self) -> tuple[str, ...]: ...
 
+    @property
+    def definitions(self) -> Sequence[dict[str, Any]]:
+        """The tools as chat completions take them."""
+
     def call(self, name: str, arguments: Mapping[str, Any]) -> Called: ...
+
+    def refuse(self, name: str, error: str) -> None:
+        """Records a call that was asked for and cannot be made."""
+
+    def request(self, model: str, ask: Callable[[], A]) -> A:
+        """Has the question asked, and records it."""
 
 
 class Agent(Protocol):
@@ -51,4 +78,15 @@ def _deterministic() -> Agent:
     return agent
 
 
-AGENTS: Agents = {"deterministic": _deterministic}
+def _language_model(name: str) -> Callable[[], Agent]:
+    def make() -> Agent:
+        agent: Agent = import_module("runner.agents.language_model").open_agent(name, os.environ)
+        return agent
+
+    return make
+
+
+AGENTS: Agents = {
+    "deterministic": _deterministic,
+    **{name: _language_model(name) for name in ("glm-4.6", "glm-4.6-coding", "local")},
+}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from runner.keys import associated
 from runner.token_program import read_account
@@ -15,8 +15,8 @@ from runner.tools.parameters import Key
 class Parameters:
     """`pubkey` is a wallet, or a token account where `account_type` is `token` and no mint is given."""
 
-    pubkey: Key
-    token_mint: Key | None = None
+    pubkey: Annotated[Key, "A wallet, or a token account."]
+    token_mint: Annotated[Key | None, "The mint of the tokens that are asked for."] = None
     account_type: Literal["wallet", "token"] | None = None
 
 

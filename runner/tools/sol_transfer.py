@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from runner.instruction import SYSTEM_PROGRAM, AccountMeta, Instruction
 from runner.tools import Answer, Bench, Tool
@@ -16,9 +16,9 @@ TRANSFER = 2
 class Parameters:
     """`amount` is in lamports. `mint_address` is there for the sake of one shape with spl_transfer; SOL has none."""
 
-    user_pubkey: Key
-    recipient_pubkey: Key
-    amount: Amount
+    user_pubkey: Annotated[Key, "The wallet that sends."]
+    recipient_pubkey: Annotated[Key, "The wallet that receives."]
+    amount: Annotated[Amount, "In lamports: 1 SOL is 1000000000."]
     mint_address: None = None
     operation: Literal["sol"] = "sol"
 

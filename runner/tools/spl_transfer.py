@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from runner.instruction import TOKEN_PROGRAM, AccountMeta, Instruction
 from runner.keys import associated
@@ -17,10 +17,10 @@ TRANSFER = 3
 class Parameters:
     """The keys are wallets; the token accounts follow from them. `amount` counts the mint's smallest unit."""
 
-    user_pubkey: Key
-    recipient_pubkey: Key
-    amount: Amount
-    mint_address: Key
+    user_pubkey: Annotated[Key, "The wallet that sends, not its token account."]
+    recipient_pubkey: Annotated[Key, "The wallet that receives, not its token account."]
+    amount: Annotated[Amount, "In the mint's smallest unit: 1 USDC is 1000000."]
+    mint_address: Annotated[Key, "The mint of the tokens."]
     operation: Literal["spl"] = "spl"
 
 

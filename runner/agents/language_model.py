@@ -1,0 +1,145 @@
+"""The agents that are language models: they are asked, call tools, and what they collect is executed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from runner.agents import Move, Toolbox
+from runner.agents.completions import Completions, Service
+from runner.agents.conversation import Asked, answered, going_on, opening, read, same
+from runner.case import Case
+from runner.errors import AgentError
+from runner.instruction import Instruction
+
+TURNS, TOOL_CALLS = 12, 32
+MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a prompt has cost. `cost_usd` is None where the environment names no prices."""
+
+    model: str
+    turns: int = 0
+    tool_calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float | None = None
+
+
+class LanguageModel:
+    """`prices`: US dollars for a million tokens, in and out; None where they are not known."""
+
+    def __init__(
+        self, service: Service, prices: tuple[float, float] | None, turns: int = TURNS, calls: int = TOOL_CALLS
+    ) -> None:
+        self._completions, self._prices = Completions(service), prices
+        if not service.model:
+            service = service._replace(model=self._completions.first_model())
+            self._completions.close()
+            self._completions = Completions(service)
+        self._model, self._turns, self._calls = service.model, turns, calls
+        self._messages: list[dict[str, Any]] = []
+
+    def act(self, case: Case, prompt: str, tools: Toolbox) -> Move:
+        """Asks, and has the tools called that it asks for, until it answers without a call or a bound is met."""
+        self._messages += [going_on(prompt)] if self._messages else opening(case, prompt)
+        collected: dict[str, tuple[Instruction, ...]] = {}
+        usage, thought, ended = Usage(self._model), None, "turns"
+        definitions = list(tools.definitions)
+        for turn in range(self._turns):
+            reply = tools.request(self._model, lambda: self._completions.ask(self._messages, definitions))
+            usage = self._spent(usage, reply.input_tokens, reply.output_tokens)
+            message, calls = read(reply.message, turn)
+            self._messages.append(message)
+            thought = message["content"] or thought
+            if not calls:
+                ended = reply.finish_reason or "stop"
+                break
+            for asked in calls:
+                if usage.tool_calls >= self._calls:
+                    refusal = f"no more than {self._calls} calls: answer now, without one"
+                    self._messages.append(answered(asked, None, refusal))
+                    continue
+                usage = replace(usage, tool_calls=usage.tool_calls + 1)
+                self._messages.append(_called(asked, tools, collected))
+        told = {name: getattr(usage, name) for name in usage.__slots__}
+        instructions = tuple(each for several in collected.values() for each in several)
+        return Move(instructions, thought, {"usage": told, "ended": ended})
+
+    def _spent(self, usage: Usage, read: int, written: int) -> Usage:
+        read, written = usage.input_tokens + read, usage.output_tokens + written
+        cost = None
+        if self._prices:
+            cost = round((read * self._prices[0] + written * self._prices[1]) / MILLION, 9)
+        return replace(usage, turns=usage.turns + 1, input_tokens=read, output_tokens=written, cost_usd=cost)
+
+
+def _called(asked: Asked, tools: Toolbox, collected: dict[str, tuple[Instruction, ...]]) -> dict[str, Any]:
+    """Makes the call. One that is asked for twice moves nothing twice: a model that means it says so differently."""
+    if asked.error is not None:
+        tools.refuse(asked.name, asked.error)
+        return answered(asked, None, asked.error)
+    if same(asked) in collected:
+        error = "you have made this very call before, and its instructions stand: it is not made a second time"
+        tools.refuse(asked.name, error)
+        return answered(asked, None, error)
+    called = tools.call(asked.name, asked.arguments)
+    if called.error is None and called.instructions:
+        collected[same(asked)] = called.instructions
+    return answered(asked, called.result, called.error)
+
+
+def open_agent(name: str, environ: Mapping[str, str]) -> LanguageModel:
+    """By its name on the command line. Raises AgentError where the environment lacks what it needs."""
+    service = SERVICES[name](environ)
+    if service.key_variable and not service.key and name != "local":
+        why = f"{service.key_variable} is not set"
+        raise AgentError(
+            "opening the agent", name, why, f"export {service.key_variable}=... with the key of the service"
+        )
+    turns, calls = (
+        _bound(environ, f"REEV_MAX_{what}", most) for what, most in (("TURNS", TURNS), ("CALLS", TOOL_CALLS))
+    )
+    pause = _number(environ, "REEV_RETRY_SECONDS", 1.0)
+    prices = [_number(environ, f"REEV_PRICE_{what}", math.nan) for what in ("INPUT", "OUTPUT")]
+    known = None if any(map(math.isnan, prices)) else (prices[0], prices[1])
+    return LanguageModel(service._replace(pause=pause), known, turns, calls)
+
+
+def _bound(environ: Mapping[str, str], name: str, default: int) -> int:
+    return max(1, int(_number(environ, name, default)))
+
+
+def _number(environ: Mapping[str, str], name: str, default: float) -> float:
+    text = environ.get(name, "")
+    try:
+        found = float(text) if text else default
+    except ValueError:
+        found = -1.0
+    if found < 0 or found == math.inf:
+        raise AgentError("reading", f"{name}={text}", "it is no number", "give a number that is not below zero")
+    return found
+
+
+def _zai(environ: Mapping[str, str]) -> Service:
+    address = environ.get("ZAI_API_URL") or "https://api.z.ai/api/paas/v4"
+    return Service("glm-4.6", address, environ.get("ZAI_API_KEY", ""), "ZAI_API_KEY")
+
+
+def _zai_coding(environ: Mapping[str, str]) -> Service:
+    address = environ.get("GLM_CODING_API_URL") or "https://api.z.ai/api/coding/paas/v4"
+    return Service("glm-4.6", address, environ.get("GLM_CODING_API_KEY", ""), "GLM_CODING_API_KEY")
+
+
+def _local(environ: Mapping[str, str]) -> Service:
+    address = environ.get("REEV_LOCAL_URL") or "http://localhost:1234/v1"
+    return Service(
+        environ.get("REEV_LOCAL_MODEL", ""), address, environ.get("REEV_LOCAL_API_KEY", ""), "REEV_LOCAL_API_KEY"
+    )
+
+
+SERVICES = {"glm-4.6": _zai, "glm-4.6-coding": _zai_coding, "local": _local}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from runner import __version__
 from runner.agents import AGENTS, Agents
-from runner.errors import ChainError, RunnerError, UsageError
+from runner.errors import RunnerError, UsageError
 from runner.record import Mode, Order
 from runner.session import EXECUTION_ID
 from runner.stop import Stop
@@ -152,8 +152,9 @@ def _fresh_id() -> str:
 
 def _open_chain(rpc_url: str | None) -> Chain:
     if rpc_url:
-        why = "this version runs cases on its embedded chain only"
-        raise ChainError("connecting to the chain at", rpc_url, why, "leave out --rpc-url")
+        from runner.chain.rpc import RpcChain
+
+        return RpcChain(rpc_url)
     from runner.chain.litesvm import EmbeddedChain
 
     return EmbeddedChain()

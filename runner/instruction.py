@@ -20,11 +20,15 @@ class AccountMeta:
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """`program_id` and the accounts' keys are base58 addresses; `data` is what the program is handed."""
+    """`program_id` and the accounts' keys are base58 addresses; `data` is what the program is handed.
+
+    lookup_tables: addresses of tables that make room for it in a transaction
+    """
 
     program_id: str
     accounts: tuple[AccountMeta, ...]
     data: bytes
+    lookup_tables: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {

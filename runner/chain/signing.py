@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from solders.address_lookup_table_account import AddressLookupTableAccount
 from solders.hash import Hash
 from solders.instruction import AccountMeta as SolanaMeta
 from solders.instruction import Instruction as SolanaInstruction
 from solders.keypair import Keypair
-from solders.message import Message
+from solders.message import Message, MessageV0
 from solders.pubkey import Pubkey
 from solders.transaction import Transaction as SolanaTransaction
+from solders.transaction import VersionedTransaction
 from solders.transaction_status import (
     InstructionErrorBorshIO,
     InstructionErrorCustom,
@@ -31,11 +33,20 @@ def unsigned(instructions: Sequence[Instruction], keys: Keys) -> list[str]:
     return sorted(needed - keys.signers.keys())
 
 
-def signed(instructions: Sequence[Instruction], keys: Keys, blockhash: Hash) -> SolanaTransaction:
+def signed(
+    instructions: Sequence[Instruction],
+    keys: Keys,
+    blockhash: Hash,
+    tables: Sequence[AddressLookupTableAccount] = (),
+) -> SolanaTransaction | VersionedTransaction:
     """One transaction of all instructions, paid by `keys.payer`. Every signer's key must be at hand."""
-    message = Message.new_with_blockhash(
-        [_solana(each) for each in instructions], Pubkey.from_string(keys.payer), blockhash
-    )
+    payer = Pubkey.from_string(keys.payer)
+    solana = [_solana(each) for each in instructions]
+    if tables:
+        versioned = MessageV0.try_compile(payer, solana, list(tables), blockhash)
+        signers = versioned.account_keys[: versioned.header.num_required_signatures]
+        return VersionedTransaction(versioned, [keys.signers[str(key)] for key in signers])
+    message = Message.new_with_blockhash(solana, payer, blockhash)
     pairs: list[Keypair] = [
         keys.signers[str(key)] for key in message.account_keys[: message.header.num_required_signatures]
     ]

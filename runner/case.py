@@ -7,6 +7,7 @@ address in base58, which stands for itself.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,7 +15,9 @@ from runner import base58
 from runner.token_program import TokenAccount
 
 Name = str
-TransactionStatus = Literal["Success", "Failure"]
+TransactionStatus = Literal["Success", "Failure", "None"]
+Need = Literal["mainnet", "jupiter"]
+NEEDS: tuple[Need, ...] = ("mainnet", "jupiter")
 PLACEHOLDER = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 
 
@@ -80,13 +83,34 @@ class ExpectedAccount:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedInstruction:
-    """`data` is None where it is not given or `...`; it is judged where `data_weight` is set as well."""
+    """`data` is None where it is not given or `...`; it is judged where `data_weight` is set as well.
+
+    step: of the flow; 0 in a case of a single prompt
+    """
 
     program_id: str
     program_id_weight: float
     accounts: tuple[ExpectedAccount, ...]
     data: bytes | None
     data_weight: float | None
+    step: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedCall:
+    """A call that solves the case, or its step, where no instruction tells which tool makes it. `params`: JSON."""
+
+    tool_name: str
+    params: Mapping[str, Any]
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """Of success: so many steps that came to what they should, or a successful call of that tool."""
+
+    required: int | None
+    tool_name: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +132,8 @@ class GroundTruth:
     instructions: tuple[ExpectedInstruction, ...]
     skip_instruction_validation: bool
     min_score: float | None
-    success_criteria: tuple[dict[str, Any], ...]
+    success_criteria: tuple[Criterion, ...]
+    tool_calls: tuple[ExpectedCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +145,12 @@ class Case:
     prompt: str
     flow: tuple[FlowStep, ...]
     ground_truth: GroundTruth
+    needs: tuple[Need, ...] = ()
+
+    @property
+    def prompts(self) -> tuple[FlowStep, ...]:
+        """The steps; a case of a single prompt is one of its own, numbered 0."""
+        return self.flow or (FlowStep(0, self.description, self.prompt, True, None, ()),)
 
     @property
     def steps_total(self) -> int:

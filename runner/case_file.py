@@ -9,15 +9,16 @@ from typing import cast
 
 from runner import base58
 from runner.case import (
+    NEEDS,
     Assertion,
     Case,
     Derivation,
     ExpectedAccount,
     ExpectedInstruction,
-    FlowStep,
     GroundTruth,
     InitialAccount,
     Name,
+    Need,
     SolBalance,
     SolBalanceChange,
     TokenAccountBalance,
@@ -25,6 +26,7 @@ from runner.case import (
     is_placeholder,
 )
 from runner.errors import UsageError
+from runner.flow_file import call, check_flow, criterion, step_number, step_of
 from runner.instruction import TOKEN_PROGRAM
 from runner.token_program import TokenAccount
 from runner.yaml_node import U64_MAX, Node, compose
@@ -66,14 +68,14 @@ class _Reader:
     placed: set[Name] = field(default_factory=set)
 
     def case(self, node: Node) -> Case:
-        parts = node.fields("id initial_state prompt ground_truth", "description tags flow")
+        parts = node.fields("id initial_state prompt ground_truth", "description tags flow needs")
         identity = parts["id"].text()
         if not CASE_ID.fullmatch(identity):
             parts["id"].fail(f"{identity[:40]!r} may hold letters, digits, '.', '_' and '-' only")
         initial = tuple(self.initial_account(item) for item in parts["initial_state"].items())
         if not initial:
             parts["initial_state"].fail("it must hold at least the account that pays")
-        flow = tuple(self.flow_step(item) for item in parts["flow"].items()) if "flow" in parts else ()
+        flow = tuple(step_of(item) for item in parts["flow"].items()) if "flow" in parts else ()
         case = Case(
             id=identity,
             description=parts["description"].text() if "description" in parts else "",
@@ -81,8 +83,10 @@ class _Reader:
             initial_state=initial,
             prompt=parts["prompt"].text(),
             flow=flow,
-            ground_truth=self.ground_truth(parts["ground_truth"]),
+            ground_truth=self.ground_truth(parts["ground_truth"], {step.step for step in flow}),
+            needs=tuple(cast(Need, n.choice(*NEEDS)) for n in parts["needs"].items()) if "needs" in parts else (),
         )
+        check_flow(node, flow)
         derived = case.derivations()
         for name, derivation in derived.items():
             if derivation.owner in derived or derivation.mint in derived:
@@ -134,23 +138,11 @@ class _Reader:
         mint, owner = (self.name(parts[key], declares=True) for key in ("mint", "owner"))
         return TokenAccount(mint, owner, int(amount))
 
-    def flow_step(self, node: Node) -> FlowStep:
-        parts = node.fields("step prompt", "description critical timeout depends_on")
-        step = parts["step"].integer(least=1, most=1000)
-        depends = parts["depends_on"].items() if "depends_on" in parts else ()
-        return FlowStep(
-            step=step,
-            description=parts["description"].text() if "description" in parts else "",
-            prompt=parts["prompt"].text(),
-            critical=parts["critical"].boolean() if "critical" in parts else True,
-            timeout=parts["timeout"].number(least=0.001, most=3600) if "timeout" in parts else None,
-            depends_on=tuple(item.integer(least=1, most=step - 1) for item in depends),
-        )
-
-    def ground_truth(self, node: Node) -> GroundTruth:
+    def ground_truth(self, node: Node, steps: set[int]) -> GroundTruth:
         parts = node.fields(
             "final_state_assertions",
-            "transaction_status expected_instructions skip_instruction_validation min_score success_criteria",
+            "transaction_status expected_instructions skip_instruction_validation min_score success_criteria"
+            " tool_calls",
         )
         assertions = tuple(self.assertion(item) for item in parts["final_state_assertions"].items())
         expected = parts["expected_instructions"].items() if "expected_instructions" in parts else ()
@@ -158,12 +150,17 @@ class _Reader:
         skip = parts.get("skip_instruction_validation")
         status = parts.get("transaction_status")
         return GroundTruth(
-            transaction_status=cast(TransactionStatus, status.choice("Success", "Failure") if status else "Success"),
+            transaction_status=cast(
+                TransactionStatus, status.choice("Success", "Failure", "None") if status else "Success"
+            ),
             assertions=assertions,
-            instructions=tuple(self.instruction(item) for item in expected),
+            instructions=tuple(self.instruction(item, steps) for item in expected),
             skip_instruction_validation=skip.boolean() if skip else False,
             min_score=parts["min_score"].number(0, 1) if "min_score" in parts else None,
-            success_criteria=tuple(item.plain() for item in criteria),
+            success_criteria=tuple(map(criterion, criteria)),
+            tool_calls=tuple(call(item, steps) for item in parts["tool_calls"].items())
+            if "tool_calls" in parts
+            else (),
         )
 
     def assertion(self, node: Node) -> Assertion:
@@ -197,8 +194,8 @@ class _Reader:
         parts["type"].choice("AssociatedTokenAccount")
         return Derivation(self.name(parts["owner"]), self.name(parts["mint"]))
 
-    def instruction(self, node: Node) -> ExpectedInstruction:
-        parts = node.fields("program_id accounts", "program_id_weight data data_weight")
+    def instruction(self, node: Node, steps: set[int]) -> ExpectedInstruction:
+        parts = node.fields("program_id accounts", "program_id_weight data data_weight step")
         given = parts["data"].text() if "data" in parts else "..."
         try:
             data = None if given == "..." else base58.decode(given)
@@ -210,6 +207,7 @@ class _Reader:
             accounts=tuple(self.expected_account(item) for item in parts["accounts"].items()),
             data=data,
             data_weight=parts["data_weight"].number(0) if "data_weight" in parts else None,
+            step=step_number(parts, steps),
         )
 
     def expected_account(self, node: Node) -> ExpectedAccount:

@@ -7,17 +7,19 @@ import math
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from runner import __version__
 from runner.agents import AGENTS, Agents
-from runner.errors import RunnerError, UsageError
+from runner.errors import ChainError, RunnerError, UsageError
 from runner.record import Mode, Order
 from runner.session import EXECUTION_ID
 from runner.stop import Stop
 
 if TYPE_CHECKING:
+    from runner.case import Case
     from runner.chain import Chain
     from runner.execute import Ended
 
@@ -76,6 +78,7 @@ def _options(argv: Sequence[str] | None, agents: Agents) -> argparse.Namespace:
     add("--sessions-dir", metavar="DIR", type=Path, help=SESSIONS_HELP)
     add("--rpc-url", metavar="URL", help="a chain to run on (default: the embedded one)")
     add("--timeout", metavar="S", type=float, default=DEFAULT_TIMEOUT, help="seconds a run may take (default: 300)")
+    add("--validate", action="store_true", help="only check the benchmarks, and run none")
     add("--list-agents", action=ListAgents, agents=agents, help="print the names of the agents, and exit")
     add("--version", action="version", version=f"reev-runner {__version__}")
     output = parser.add_mutually_exclusive_group()
@@ -109,6 +112,8 @@ def _run(options: argparse.Namespace, mode: Mode, agents: Agents, stop: Stop) ->
     from runner.case_file import find, load
     from runner.execute import execute
 
+    if options.validate:
+        return _validate(find(options.path), options)
     cases = [load(path) for path in find(options.path)]
     folder = _sessions_dir(options.sessions_dir)
     statuses: list[int] = []
@@ -122,7 +127,7 @@ def _run(options: argparse.Namespace, mode: Mode, agents: Agents, stop: Stop) ->
             mode=mode,
             chain="rpc" if options.rpc_url else "litesvm",
         )
-        ended = execute(order, lambda: _open_chain(options.rpc_url), agents[options.agent], stop, os.environ)
+        ended = execute(order, partial(_open_chain, case, options.rpc_url), agents[options.agent], stop, os.environ)
         _print(ended, options)
         statuses.append(ended.exit_status)
         if stop.interrupted:
@@ -130,6 +135,31 @@ def _run(options: argparse.Namespace, mode: Mode, agents: Agents, stop: Stop) ->
     failed = {status for status in statuses if status}
     # Where several failed in different ways, what they have in common is that they failed.
     return failed.pop() if len(failed) == 1 else len(failed) and 1
+
+
+def _validate(paths: list[Path], options: argparse.Namespace) -> int:
+    """A line for each file. 0 where all are valid, else 2."""
+    from runner.case_file import load
+    from runner.errors import CaseError
+
+    statuses = []
+    for path in paths:
+        found: dict[str, Any] = {"file": str(path), "valid": True}
+        try:
+            case = load(path)
+            found |= {"benchmark_id": case.id, "steps": case.steps_total, "needs": list(case.needs)}
+            text = f"ok      {path}: {case.id}" + (f", needs {' and '.join(case.needs)}" if case.needs else "")
+        except CaseError as error:
+            found |= {"valid": False, "line": error.line, "field": error.field, "why": error.why}
+            text = f"INVALID {error.file}:{error.line} {error.field}: {error.why}"
+        statuses.append(found["valid"])
+        if options.json:
+            import orjson
+
+            text = orjson.dumps(found).decode()
+        if options.json or not options.quiet or not found["valid"]:
+            print(text, flush=True)
+    return 0 if all(statuses) else 2
 
 
 def _sessions_dir(given: Path | None) -> Path:
@@ -150,7 +180,16 @@ def _fresh_id() -> str:
     return str(uuid.uuid4())
 
 
-def _open_chain(rpc_url: str | None) -> Chain:
+def _open_chain(case: Case, rpc_url: str | None) -> Chain:
+    """Raises ChainError also where the case needs what is not there: then it does not even begin."""
+    if "mainnet" in case.needs and not rpc_url:
+        why = "it needs the programs of the main chain, which the embedded chain has not"
+        hint = "surfpool start; then the same with --rpc-url http://127.0.0.1:8899"
+        raise ChainError("running", case.id, why, hint)
+    if "jupiter" in case.needs:
+        from runner.jupiter import reach
+
+        reach(case.id)
     if rpc_url:
         from runner.chain.rpc import RpcChain
 

@@ -7,19 +7,17 @@ from typing import Any
 
 import orjson
 
-from runner.agents import Agent, Move
-from runner.chain import Chain, Transaction
-from runner.errors import AgentError
-from runner.keys import Keys, fresh
+from runner.agents import Agent
+from runner.case import Case, FlowStep
+from runner.chain import Chain
 from runner.record import Failure, Outcome, Record
 from runner.score import score, verify
-from runner.state import balances, lamports, observe, prepare
+from runner.state import balances, lamports, prepare
+from runner.step import Scene, Taken, skip, take
 from runner.stop import Stop
 from runner.toolbox import RecordedTools
-from runner.tools import NAMES, Bench, load
+from runner.tools import NAMES, Bench, Tools
 from runner.tracing import AGENT_NAME, PROMPT, Tracing
-
-IDLE = "the agent proposed no instruction"
 
 
 def play(
@@ -30,58 +28,67 @@ def play(
     stop: Stop,
 ) -> Outcome:
     """Raises ChainError and AgentError as the two do, and StoppedError where `stop` ends the run."""
+    from runner.keys import fresh
+
     case = record.order.case
     asked = {"tool_name_list": list(NAMES), "user_prompt": case.prompt, "final_prompt": case.prompt}
-    about = {PROMPT: orjson.dumps(asked).decode(), AGENT_NAME: record.order.agent, "reev.benchmark_id": case.id}
-    with tracing.span("execution", case.id, about):
-        if case.flow:
-            raise AgentError("executing", case.id, "it is a flow of several steps", "run a case of a single prompt")
+    about: dict[str, str | int] = {PROMPT: orjson.dumps(asked).decode(), AGENT_NAME: record.order.agent}
+    with tracing.span("execution", case.id, {**about, "reev.benchmark_id": case.id}):
         chain, agent, keys = open_chain(), make_agent(), fresh(case)
         prepare(chain, case, keys)
         before = lamports(chain, keys, keys.key_map)
-        tools = RecordedTools(load(), Bench(chain, keys), record, tracing, stop)
-        with tracing.span("step", "step_1", {}):
-            move = agent.act(case, case.prompt, tools)
-            if move.info and "usage" in move.info:
-                record.usage.append(dict(move.info["usage"]))
-            with stop.shield():
-                sent = _execute(chain, keys, move, record, stop)
-    succeeded = sent is not None and sent.succeeded
+        tools = RecordedTools(Tools(), Bench(chain, keys), record, tracing, stop)
+        taken = _flow(Scene(chain, agent, keys, tools, record, tracing, stop))
     verdicts = tuple(
         verify(each, balances(chain, keys, each.pubkey, before[each.pubkey])) for each in case.ground_truth.assertions
     )
-    judged = score(case.ground_truth, move.instructions, succeeded=succeeded, address=keys.address)
-    failure = None
-    if sent is None:
-        failure = Failure("agent", IDLE)
-    elif sent.error is not None:
-        failure = Failure("transaction", sent.error)
-    return Outcome(succeeded, judged, verdicts, failure)
+    done = [each for step in taken for each in step.instructions]
+    last = next((step.sent for step in reversed(taken) if step.sent is not None), None)
+    # Where no transaction is to be sent, none that was sent is what success on the chain means.
+    onchain = last is None if case.ground_truth.transaction_status == "None" else bool(last and last.succeeded)
+    judged = score(case.ground_truth, done, succeeded=onchain, address=keys.address)
+    succeeded = _succeeded(case, taken, record)
+    return Outcome(succeeded, judged, verdicts, None if succeeded else _failure(case, taken))
 
 
-def _execute(chain: Chain, keys: Keys, move: Move, record: Record, stop: Stop) -> Transaction | None:
-    """Has the agent's instructions executed as one transaction; None where there are none."""
-    with stop.exposed():
-        sent = chain.execute(move.instructions, keys) if move.instructions else None
-    if sent is not None:
-        record.event("TransactionExecution", 1, _told(sent, len(move.instructions)))
-    record.steps.append(
-        {
-            "thought": move.thought,
-            "action": [each.to_json() for each in move.instructions],
-            "observation": observe(chain, keys, sent, IDLE),
-            "info": dict(move.info or {}),
-        }
-    )
-    return sent
+def _flow(scene: Scene) -> list[Taken]:
+    """All steps in order. A critical one that fails ends the flow; who depends on a failed one is not taken."""
+    taken: list[Taken] = []
+    failed: dict[int, str] = {}
+    ended = ""
+    for step in scene.case.prompts:
+        needed = next((number for number in step.depends_on if number in failed), None)
+        why_not = ended or (f"it depends on step {needed}, which {failed[needed]}" if needed is not None else "")
+        found = skip(scene, step, why_not) if why_not else take(scene, step)
+        taken.append(found)
+        if not found.succeeded:
+            failed[step.step] = "was not taken" if why_not else "failed"
+            if step.critical and not why_not:
+                ended = f"step {step.step} is critical, and failed"
+    return taken
 
 
-def _told(sent: Transaction, instructions: int) -> dict[str, Any]:
-    return {
-        "status": "Success" if sent.succeeded else "Failure",
-        "error": sent.error,
-        "signature": sent.signature,
-        "instructions": instructions,
-        "compute_units": sent.compute_units,
-        "fee_lamports": sent.fee,
-    }
+def _succeeded(case: Case, taken: list[Taken], record: Record) -> bool:
+    """By the case's criteria where it has some, else: each critical step has come to what it should."""
+    if case.ground_truth.success_criteria:
+        called = {call["tool_name"] for call in record.tools if call["status"] == "success"}
+        counted = sum(step.succeeded for step in taken)
+        return all(
+            counted >= each.required if each.required is not None else each.tool_name in called
+            for each in case.ground_truth.success_criteria
+        )
+    return all(found.succeeded for step, found in _pairs(case, taken) if step.critical)
+
+
+def _pairs(case: Case, taken: list[Taken]) -> list[tuple[FlowStep, Taken]]:
+    return list(zip(case.prompts, taken, strict=True))
+
+
+def _failure(case: Case, taken: list[Taken]) -> Failure:
+    """Of the step that decided it: the first critical one that failed, else the first that did."""
+    pairs: list[tuple[FlowStep, Taken]] = [(s, t) for s, t in _pairs(case, taken) if not t.succeeded]
+    if not pairs:
+        return Failure("agent", "the case's success criteria are not met")
+    step, found = next(((s, t) for s, t in pairs if s.critical), pairs[0])
+    where: Any = f"step {step.step}: " if case.flow else ""
+    return Failure(found.kind, f"{where}{found.why}")

@@ -41,11 +41,14 @@ def balances(chain: Chain, keys: Keys, name: Name, before: int) -> Balances:
     return Balances(before, account.lamports if account else 0, token.amount if token else None)
 
 
-def observe(chain: Chain, keys: Keys, sent: Transaction | None, why_not: str | None = None) -> dict[str, Any]:
-    """What the session file says of a step's end. `why_not` stands where nothing was sent."""
+def observe(
+    chain: Chain, keys: Keys, sent: Transaction | None, why_not: str | None = None, *, none_wanted: bool = False
+) -> dict[str, Any]:
+    """What the session file says of a step's end. `why_not` stands where nothing was sent, and something should."""
+    good = none_wanted if sent is None else sent.succeeded
     return {
-        "last_transaction_status": "Success" if sent and sent.succeeded else "Failure",
-        "last_transaction_error": sent.error if sent else why_not,
+        "last_transaction_status": "Success" if good else "Failure",
+        "last_transaction_error": sent.error if sent else None if good else why_not,
         "last_transaction_logs": list(sent.logs) if sent else [],
         "account_states": {name: _state(chain.account(address)) for name, address in keys.key_map.items()},
         "key_map": dict(keys.key_map),

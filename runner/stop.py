@@ -7,6 +7,7 @@ is being written down there is written down whole. Elsewhere it is noted, and ra
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -14,6 +15,10 @@ from types import FrameType
 from runner.errors import StoppedError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class StepTimeoutError(Exception):
+    """A step of a flow took longer than it may."""
 
 
 class Stop:
@@ -47,6 +52,29 @@ class Stop:
                 self.check()
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
+
+    @contextmanager
+    def step(self, seconds: float | None) -> Iterator[None]:
+        """A part of the run with a limit of its own. Raises StepTimeoutError past that: the run itself goes on."""
+        left = signal.getitimer(signal.ITIMER_REAL)[0]
+        if seconds is None or seconds >= left:
+            yield
+            return
+        began, run_seconds = time.monotonic(), self._seconds
+        self._seconds = seconds
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        try:
+            yield
+            self.check()
+        except StoppedError as stopped:
+            if stopped.kind != "timeout":
+                raise
+            self._reason = None
+            raise StepTimeoutError(f"it took longer than its limit of {seconds:g} s") from None
+        finally:
+            self._seconds = run_seconds
+            if self._reason is None:
+                signal.setitimer(signal.ITIMER_REAL, max(0.001, left - (time.monotonic() - began)))
 
     @contextmanager
     def shield(self) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from runner.agents import Move, Toolbox
@@ -19,17 +20,25 @@ TOKEN_TRANSFER_CHECKED = (b"\x0c", 10, 4)
 class Deterministic:
     def act(self, case: Case, prompt: str, tools: Toolbox) -> Move:
         """Raises AgentError where the ground truth holds no instruction, or one that no tool makes."""
-        del prompt  # it knows the answer
-        if not case.ground_truth.instructions:
-            raise _unplayable(case, "its ground truth expects no instruction")
+        number = next((step.step for step in case.flow if step.prompt == prompt), 0)
+        calls = self._calls(case, number)
+        if not calls:
+            raise _unplayable(case, "its ground truth tells neither an instruction nor a call for this prompt")
         instructions: list[Instruction] = []
-        for index, expected in enumerate(case.ground_truth.instructions):
-            name, arguments = self._call_for(case, index, expected)
+        for name, arguments in calls:
             called = tools.call(name, arguments)
             if called.error is not None:
-                raise _unplayable(case, f"{name} refused instruction {index}: {called.error}")
+                raise _unplayable(case, f"{name} refused: {called.error}")
             instructions += called.instructions
         return Move(tuple(instructions))
+
+    def _calls(self, case: Case, step: int) -> list[tuple[str, Mapping[str, Any]]]:
+        """Of a step: as the ground truth tells them, else what its instructions come to."""
+        told = [(call.tool_name, call.params) for call in case.ground_truth.tool_calls if call.step == step]
+        if told:
+            return told
+        expected = [(i, each) for i, each in enumerate(case.ground_truth.instructions) if each.step == step]
+        return [self._call_for(case, index, each) for index, each in expected]
 
     def _call_for(self, case: Case, index: int, expected: ExpectedInstruction) -> tuple[str, dict[str, Any]]:
         """The tool and the arguments that come to what the instruction does."""

@@ -5,7 +5,7 @@ A tool changes nothing: it looks at the chain, or answers with the instructions 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Generic, TypeVar
@@ -14,7 +14,18 @@ from runner.chain import Chain
 from runner.instruction import Instruction
 from runner.keys import Keys
 
-NAMES = ("sol_transfer", "spl_transfer", "get_account_balance")
+NAMES = (
+    "sol_transfer",
+    "spl_transfer",
+    "get_account_balance",
+    "jupiter_swap",
+    "jupiter_lend_earn_deposit",
+    "jupiter_lend_earn_withdraw",
+    "jupiter_lend_earn_mint",
+    "jupiter_lend_earn_redeem",
+    "get_jupiter_lend_earn_position",
+    "get_jupiter_lend_earn_tokens",
+)
 
 P = TypeVar("P")
 
@@ -53,6 +64,20 @@ class Tool(Generic[P]):
     call: Callable[[P, Bench], Answer]
 
 
-def load(names: Iterable[str] = NAMES) -> dict[str, Tool[Any]]:
-    """The tools by name. Each lives in `runner.tools.<name>` as TOOL."""
-    return {name: import_module(f"runner.tools.{name}").TOOL for name in names}
+class Tools(Mapping[str, Tool[Any]]):
+    """The tools by name. Each lives in `runner.tools.<name>` as TOOL, and is loaded once it is wanted."""
+
+    def __init__(self, names: Iterable[str] = NAMES) -> None:
+        self._names = dict.fromkeys(names)
+
+    def __getitem__(self, name: str) -> Tool[Any]:
+        if name not in self._names:
+            raise KeyError(name)
+        tool: Tool[Any] = import_module(f"runner.tools.{name}").TOOL
+        return tool
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)

@@ -539,24 +539,14 @@ def test_a_case_that_is_not_valid_is_told_with_its_place(tmp_path):
 def test_a_chain_that_is_not_there_is_refused_in_the_session_as_well(tmp_path):
     ended = run(FIRST, "--sessions-dir", tmp_path, "--rpc-url", "http://127.0.0.1:8899")
     assert ended.returncode == 3
-    assert "Try: leave out --rpc-url" in ended.stderr
+    assert "Try: start a fork with `surfpool start`" in ended.stderr
     document = only_session(tmp_path)
     assert document["metadata"]["chain"] == "rpc"
     assert document["final_result"]["error"]["kind"] == "chain"
 
 
-def test_a_flow_is_refused(tmp_path):
-    case = tmp_path / "flow.yml"
-    case.write_text(FIRST.read_text() + "flow: [{ step: 1, prompt: begin }, { step: 2, prompt: end }]\n")
-    ended = run(case, "--sessions-dir", tmp_path)
-    assert ended.returncode == 3
-    assert "flow of several steps" in ended.stderr
-    document = only_session(tmp_path)
-    assert (document["final_result"]["error"]["kind"], document["metadata"]["steps_total"]) == ("agent", 2)
-
-
 def test_a_folder_whose_cases_fail_in_different_ways_has_failed(tmp_path):
-    (tmp_path / "1.yml").write_text(FIRST.read_text() + "flow: [{ step: 1, prompt: begin }]\n")
+    (tmp_path / "1.yml").write_text(FIRST.read_text() + "needs: [mainnet]\n")
     (tmp_path / "2.yml").write_text((CASES / "003-spl-transfer-fail.yml").read_text())
     assert run(tmp_path, "--sessions-dir", tmp_path / "s").returncode == 1
     (tmp_path / "2.yml").unlink()

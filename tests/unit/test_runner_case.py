@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from runner import base58
-from runner.case import Derivation, SolBalanceChange, TokenAccountBalance
+from runner.case import Criterion, Derivation, SolBalanceChange, TokenAccountBalance
 from runner.case_file import find, load, parse
 from runner.errors import CaseError, UsageError
 
@@ -65,7 +65,7 @@ def test_every_field_is_read():
         (2, True, 2.5, (1,)),
     ]
     assert (truth.transaction_status, truth.min_score, truth.skip_instruction_validation) == ("Failure", 0.5, True)
-    assert truth.success_criteria == ({"type": "steps_completed", "required": 2},)
+    assert truth.success_criteria == (Criterion(2, None),)
     assert truth.assertions == (
         SolBalanceChange("USER_WALLET_PUBKEY", -5000, 0.5),
         TokenAccountBalance("RECIPIENT_USDC_ATA", None, 3, Derivation("USER_WALLET_PUBKEY", USDC), 1.0),

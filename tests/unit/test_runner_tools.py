@@ -12,7 +12,7 @@ from runner.instruction import AccountMeta, Instruction
 from runner.keys import associated, fresh
 from runner.state import prepare
 from runner.token_program import TokenAccount, account_bytes, mint_bytes, read_account
-from runner.tools import NAMES, Bench, ToolError, load
+from runner.tools import NAMES, Bench, ToolError, Tools
 from runner.tools.parameters import read
 
 SYSTEM = "11111111111111111111111111111111"
@@ -41,7 +41,7 @@ def bench():
 
 
 def call(bench, name, **arguments):
-    tool = load()[name]
+    tool = Tools()[name]
     return tool.call(read(tool.parameters, arguments, bench.keys.address), bench)
 
 
@@ -51,7 +51,7 @@ def transfer(**changes):
 
 
 def test_every_tool_is_its_own_module_and_knows_its_name():
-    assert {name: tool.name for name, tool in load().items()} == {name: name for name in NAMES}
+    assert {name: tool.name for name, tool in Tools().items()} == {name: name for name in NAMES}
 
 
 def test_sol_transfer_takes_placeholders(bench):
@@ -136,7 +136,7 @@ def test_a_transaction_that_nobody_can_sign_is_told(bench):
 
 def test_errors_of_the_chain_before_any_instruction(bench):
     keys = fresh(parse(CASE.encode(), "x.yml"))  # wallets that the chain has never seen
-    tool = load()["sol_transfer"]
+    tool = Tools()["sol_transfer"]
     sent = bench.chain.execute(tool.call(read(tool.parameters, transfer(), keys.address), bench).instructions, keys)
     assert sent.error == "Error processing the transaction: AccountNotFound"
 

@@ -1,0 +1,116 @@
+"""One step of a run: the agent acts on one prompt, what it proposes is executed as one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from runner.agents import Agent, Move
+from runner.case import Case, FlowStep
+from runner.chain import Chain, Transaction
+from runner.errors import Kind
+from runner.instruction import Instruction
+from runner.keys import Keys
+from runner.record import Record
+from runner.state import observe
+from runner.stop import StepTimeoutError, Stop
+from runner.toolbox import RecordedTools
+from runner.tracing import Tracing
+
+IDLE = "the agent proposed no instruction"
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a step needs."""
+
+    chain: Chain
+    agent: Agent
+    keys: Keys
+    tools: RecordedTools
+    record: Record
+    tracing: Tracing
+    stop: Stop
+
+    @property
+    def case(self) -> Case:
+        return self.record.order.case
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a step. `sent` is None where nothing was; `why` and `kind` tell of a failure."""
+
+    succeeded: bool
+    instructions: tuple[Instruction, ...] = ()
+    sent: Transaction | None = None
+    why: str = ""
+    kind: Kind = "agent"
+
+
+def take(scene: Scene, step: FlowStep) -> Taken:
+    """Raises AgentError, ChainError and StoppedError: they end the run, and no step goes on after them."""
+    calls = len(scene.record.tools)
+    with scene.tracing.span("step", f"step_{step.step or 1}", {}) as measured:
+        try:
+            with scene.stop.step(step.timeout):
+                move = scene.agent.act(scene.case, step.prompt or scene.case.prompt, scene.tools)
+                if move.info and "usage" in move.info:
+                    scene.record.usage.append(dict(move.info["usage"]))
+                with scene.stop.shield():
+                    sent = _execute(scene, move)
+        except StepTimeoutError as error:
+            measured.error = str(error)
+            _tell(scene, step, Move(()), None, "Failed", str(error))
+            return Taken(False, why=str(error), kind="timeout")
+        called = any(call["status"] == "success" for call in scene.record.tools[calls:])
+        found = _judge(scene.case, move, sent, called)
+        _tell(scene, step, move, sent, "Succeeded" if found.succeeded else "Failed", found.why)
+    return found
+
+
+def skip(scene: Scene, step: FlowStep, why: str) -> Taken:
+    """A step that is not taken: the record says why."""
+    _tell(scene, step, Move(()), None, "Skipped", why)
+    return Taken(False, why=f"not taken: {why}")
+
+
+def _judge(case: Case, move: Move, sent: Transaction | None, called: bool) -> Taken:
+    if sent is not None:
+        return Taken(sent.succeeded, move.instructions, sent, sent.error or "", "transaction")
+    if case.ground_truth.transaction_status == "None":
+        return Taken(called, why="" if called else "the agent called no tool, or none with success")
+    return Taken(False, why=IDLE)
+
+
+def _execute(scene: Scene, move: Move) -> Transaction | None:
+    """Has the agent's instructions executed as one transaction; None where there are none."""
+    if not move.instructions:
+        return None
+    with scene.stop.exposed():
+        sent = scene.chain.execute(move.instructions, scene.keys)
+    told: dict[str, Any] = {
+        "status": "Success" if sent.succeeded else "Failure",
+        "error": sent.error,
+        "signature": sent.signature,
+        "instructions": len(move.instructions),
+        "compute_units": sent.compute_units,
+        "fee_lamports": sent.fee,
+    }
+    scene.record.event("TransactionExecution", 1, told)
+    return sent
+
+
+def _tell(scene: Scene, step: FlowStep, move: Move, sent: Transaction | None, status: str, why: str) -> None:
+    info = dict(move.info or {})
+    if scene.case.flow:
+        info |= {"step": step.step, "description": step.description, "status": status, "reason": why or None}
+    none_wanted = scene.case.ground_truth.transaction_status == "None" and status == "Succeeded"
+    scene.record.steps.append(
+        {
+            "thought": move.thought,
+            "action": [each.to_json() for each in move.instructions],
+            "observation": observe(scene.chain, scene.keys, sent, why or IDLE, none_wanted=none_wanted),
+            "info": info,
+        }
+    )

@@ -1,0 +1,21 @@
+"""get_jupiter_lend_earn_tokens: what can be lent with Jupiter Lend. It proposes no instruction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runner import jupiter
+from runner.tools import Answer, Bench, Tool
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """It takes nothing."""
+
+
+def call(asked: Parameters, bench: Bench) -> Answer:
+    del asked, bench
+    return Answer(jupiter.get("/lend/v1/earn/tokens"))
+
+
+TOOL = Tool("get_jupiter_lend_earn_tokens", "List the tokens of Jupiter Lend, with their rates.", Parameters, call)

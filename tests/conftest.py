@@ -1,0 +1,14 @@
+"""For all tests: nothing leaves this machine, whatever a case may ask for."""
+
+from __future__ import annotations
+
+import pytest
+
+NOBODY = "http://127.0.0.1:9"
+SERVICES = ("JUPITER_API_URL", "ZAI_API_URL", "GLM_CODING_API_URL", "REEV_LOCAL_URL")
+
+
+@pytest.fixture(autouse=True)
+def _stay_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in SERVICES:
+        monkeypatch.setenv(name, NOBODY)

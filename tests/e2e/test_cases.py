@@ -1,0 +1,310 @@
+"""Every case of benchmarks/, played where this machine can, refused with the way out where it cannot."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import yaml
+
+from tests.harness import ROOT
+from tests.rpc_server import endpoint
+
+CASES = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((ROOT / "benchmarks").glob("*.yml"))}
+EMBEDDED = [name for name, case in CASES.items() if not case.get("needs")]
+ELSEWHERE = [name for name, case in CASES.items() if "mainnet" in case.get("needs", ())]
+USER, OTHER, THIRD = "USER_WALLET_PUBKEY", "RECIPIENT_WALLET_PUBKEY", "SECOND_WALLET_PUBKEY"
+SYSTEM = "11111111111111111111111111111111"
+
+
+def run(
+    home: Path, case: Path | str, *arguments: str, **environ: str
+) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
+    path = case if isinstance(case, Path) else ROOT / "benchmarks" / f"{case}.yml"
+    command = [
+        sys.executable,
+        "-m",
+        "runner",
+        str(path),
+        "--sessions-dir",
+        str(home),
+        "--execution-id",
+        "it",
+        *arguments,
+    ]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **environ}, capture_output=True, text=True, timeout=60)
+    session = home / "session_it.json"
+    return done, json.loads(session.read_text()) if session.exists() else {}
+
+
+def test_all_cases_are_valid() -> None:
+    command = [sys.executable, "-m", "runner", "benchmarks", "--validate"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("ok ") == len(CASES)
+    for number in ("001", "002", "003", "004", "100", *map(str, range(110, 117)), "200"):
+        assert any(name.startswith(number) for name in CASES)
+
+
+def test_one_that_is_not_valid_is_named_with_line_and_field(tmp_path: Path) -> None:
+    (tmp_path / "good.yml").write_text((ROOT / "benchmarks" / "001-sol-transfer.yml").read_text())
+    (tmp_path / "bad.yml").write_text("id: bad\ninitial_state: []\nprompt: x\nground_truth: {}\n")
+    command = [sys.executable, "-m", "runner", str(tmp_path), "--validate", "--json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    bad, good = map(json.loads, done.stdout.splitlines())
+    assert (bad["valid"], bad["line"], bad["field"]) == (False, 2, "initial_state")
+    assert (good["valid"], good["benchmark_id"]) == (True, "001-sol-transfer")
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_deterministic_plays_the_ground_truth(name: str, tmp_path: Path) -> None:
+    done, session = run(tmp_path, name)
+    wanted = CASES[name]["ground_truth"].get("min_score")
+    result = session["final_result"]
+    if wanted is not None:
+        assert result["score"] == wanted, done.stdout
+    if wanted == 1.0:
+        assert done.returncode == 0
+        assert all(verdict["passed"] for verdict in session["metadata"]["assertions"])
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_what_needs_the_main_chain_is_refused_before_it_starts(name: str, tmp_path: Path) -> None:
+    done, session = run(tmp_path, name)
+    assert done.returncode == 3
+    assert "it needs the programs of the main chain" in session["final_result"]["error"]["message"]
+    assert "surfpool start" in done.stderr
+    assert session["final_result"]["tools"] == []
+
+
+def test_what_needs_jupiter_is_refused_where_it_cannot_be_reached(tmp_path: Path) -> None:
+    done, session = run(tmp_path, "114-jup-positions-and-earnings")
+    assert done.returncode == 3
+    assert "it needs Jupiter's API at http://127.0.0.1:9" in session["final_result"]["error"]["message"]
+    assert "JUPITER_API_URL" in done.stderr
+
+
+# -- flows ---------------------------------------------------------------------------------------------------
+
+
+def flow(home: Path, *steps: dict[str, Any], **truth: Any) -> Path:
+    """A case with these steps, each a transfer of so many lamports (`amount`; None: the agent does nothing)."""
+    wallets = [{"pubkey": USER, "owner": SYSTEM, "lamports": 1_000_000_000}]
+    wallets += [{"pubkey": name, "owner": SYSTEM, "lamports": 0} for name in (OTHER, THIRD)]
+    calls, told = [], []
+    for number, step in enumerate(steps, 1):
+        amount = step.pop("amount")
+        params = {"user_pubkey": USER, "recipient_pubkey": OTHER, "amount": amount}
+        calls.append({"tool_name": "sol_transfer", "step": number, "params": params})
+        told.append({"step": number, "prompt": f"step {number}", **step})
+    truth = {"final_state_assertions": [], "skip_instruction_validation": True, "tool_calls": calls, **truth}
+    path = home / "flow.yml"
+    path.write_text(
+        json.dumps({"id": "flow", "initial_state": wallets, "prompt": "x", "flow": told, "ground_truth": truth})
+    )
+    return path
+
+
+GOOD, TOO_MUCH = 10_000_000, 5_000_000_000
+
+
+def told(session: dict[str, Any]) -> list[str]:
+    return [step["info"]["status"] for step in session["final_result"]["data"]["steps"]]
+
+
+def test_each_step_is_told_of(tmp_path: Path) -> None:
+    done, session = run(tmp_path, flow(tmp_path, {"amount": GOOD}, {"amount": GOOD, "depends_on": [1]}))
+    assert done.returncode == 0, done.stdout
+    assert told(session) == ["Succeeded", "Succeeded"]
+    lines = (tmp_path / "enhanced_otel_it.jsonl").read_text().splitlines()
+    names = [e["metadata"]["step_name"] for e in map(json.loads, lines) if e["event_type"] == "StepComplete"]
+    assert names == ["step_1", "step_2"]
+
+
+def test_a_critical_step_that_fails_ends_the_flow(tmp_path: Path) -> None:
+    done, session = run(tmp_path, flow(tmp_path, {"amount": TOO_MUCH}, {"amount": GOOD}))
+    assert done.returncode == 1
+    assert told(session) == ["Failed", "Skipped"]
+    assert session["final_result"]["data"]["steps"][1]["info"]["reason"] == "step 1 is critical, and failed"
+    assert session["final_result"]["error"]["message"].startswith("step 1: Error processing Instruction 0")
+
+
+def test_one_that_is_not_critical_does_not_but_who_depends_on_it_is_left_out(tmp_path: Path) -> None:
+    steps = [{"amount": TOO_MUCH, "critical": False}, {"amount": GOOD, "critical": False, "depends_on": [1]}]
+    done, session = run(tmp_path, flow(tmp_path, *steps, {"amount": GOOD}))
+    assert done.returncode == 0, done.stdout
+    assert told(session) == ["Failed", "Skipped", "Succeeded"]
+    assert "it depends on step 1, which failed" in session["final_result"]["data"]["steps"][1]["info"]["reason"]
+
+
+def test_criteria_decide_where_there_are_some(tmp_path: Path) -> None:
+    steps = [{"amount": GOOD}, {"amount": TOO_MUCH, "critical": False}]
+    both = [{"type": "steps_completed", "required": 2}]
+    assert run(tmp_path, flow(tmp_path, *map(dict, steps), success_criteria=both))[0].returncode == 1
+    (tmp_path / "session_it.json").unlink()
+    one = [{"type": "steps_completed", "required": 1}, {"type": "tool_called", "tool_name": "sol_transfer"}]
+    assert run(tmp_path, flow(tmp_path, *map(dict, steps), success_criteria=one))[0].returncode == 0
+
+
+SLOW = """
+import sys, time
+from runner.agents import AGENTS, Move
+from runner.cli import main
+class Slow:
+    def act(self, case, prompt, tools):
+        if prompt == "step 1":
+            time.sleep(60)
+        return AGENTS["deterministic"]().act(case, prompt, tools)
+sys.exit(main(sys.argv[1:], agents={"slow": Slow}))
+"""
+
+
+def test_a_step_has_a_limit_of_its_own_and_the_run_goes_on(tmp_path: Path) -> None:
+    path = flow(tmp_path, {"amount": GOOD, "timeout": 0.3, "critical": False}, {"amount": GOOD})
+    command = [sys.executable, "-c", SLOW, str(path), "--agent", "slow", "--sessions-dir", str(tmp_path)]
+    done = subprocess.run([*command, "--execution-id", "it"], cwd=ROOT, capture_output=True, text=True, timeout=30)
+    session = json.loads((tmp_path / "session_it.json").read_text())
+    assert done.returncode == 0, done.stderr
+    assert told(session) == ["Failed", "Succeeded"]
+    assert "longer than its limit of 0.3 s" in session["final_result"]["data"]["steps"][0]["info"]["reason"]
+
+
+# -- Jupiter -------------------------------------------------------------------------------------------------
+
+
+class Jupiter:
+    """What it was asked; its instructions are transfers, which any chain can execute."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.answers: dict[str, Any] = {}
+        self.address = ""
+
+    def answer(self, path: str, asked: dict[str, Any]) -> Any:
+        self.asked.append((path, asked))
+        if path in self.answers:
+            return self.answers[path]
+        if path == "/swap/v1/quote":
+            return {"inAmount": asked["amount"], "outAmount": "1", "routePlan": []}
+        if path == "/swap/v1/swap-instructions":
+            moved = _transfer(asked["userPublicKey"], 1_000_000)
+            return {"setupInstructions": [moved], "swapInstruction": moved, "cleanupInstruction": None,
+                    "addressLookupTableAddresses": []}  # fmt: skip
+        if path.endswith("-instructions"):
+            return {"instructions": [_transfer(asked["signer"], 2_000_000)]}
+        if path == "/lend/v1/earn/positions":
+            return [{"token": {"address": "jupJ"}, "shares": "5", "underlyingAssets": "6"}]
+        return [{"earnings": 7}]
+
+
+def _transfer(user: str, lamports: int) -> dict[str, Any]:
+    accounts = [
+        {"pubkey": key, "isSigner": key == user, "isWritable": True}
+        for key in (user, "So11111111111111111111111111111111111111112")
+    ]
+    data = (2).to_bytes(4, "little") + lamports.to_bytes(8, "little")
+    return {"programId": SYSTEM, "accounts": accounts, "data": base64.b64encode(data).decode()}
+
+
+@contextmanager
+def jupiter() -> Iterator[Jupiter]:
+    made = Jupiter()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(404)
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            parts = urlsplit(self.path)
+            self._say(made.answer(parts.path, {k: v[0] for k, v in parse_qs(parts.query).items()}))
+
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            self._say(made.answer(self.path, asked))
+
+        def _say(self, answer: Any) -> None:
+            status = answer if isinstance(answer, int) else 200
+            text = json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *_: Any) -> None:
+            """A test's output is no place for it."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        made.address = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield made
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+PATHS = {
+    "100": ["/swap/v1/quote", "/swap/v1/swap-instructions"],
+    "110": ["/lend/v1/earn/deposit-instructions"],
+    "111": ["/lend/v1/earn/deposit-instructions"],
+    "112": ["/lend/v1/earn/withdraw-instructions"],
+    "113": ["/lend/v1/earn/withdraw-instructions"],
+    "115": ["/lend/v1/earn/mint-instructions"],
+    "116": ["/lend/v1/earn/redeem-instructions"],
+    "200": ["/swap/v1/quote", "/swap/v1/swap-instructions", "/lend/v1/earn/deposit-instructions"],
+}
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_with_a_chain_and_jupiter_its_instructions_are_executed(name: str, tmp_path: Path) -> None:
+    with endpoint() as chain, jupiter() as api:
+        done, session = run(tmp_path, name, "--rpc-url", chain.address, JUPITER_API_URL=api.address)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [path for path, _ in api.asked] == PATHS[name[:3]]
+    assert session["final_result"]["score"] == 1.0
+    keys = session["final_result"]["data"]["steps"][0]["observation"]["key_map"]
+    asked = api.asked[-1][1]
+    assert (asked.get("signer") or asked["userPublicKey"]) == keys[USER]
+    assert all(call["status"] == "success" for call in session["final_result"]["tools"])
+
+
+def test_a_case_that_only_reads_needs_no_chain(tmp_path: Path) -> None:
+    with jupiter() as api:
+        done, session = run(tmp_path, "114-jup-positions-and-earnings", JUPITER_API_URL=api.address)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (call,) = session["final_result"]["tools"]
+    assert call["result"]["positions"][0]["shares"] == "5"
+    assert call["result"]["earnings"] == [{"earnings": 7}]
+    assert session["final_result"]["score"] == 1.0
+    assert session["final_result"]["data"]["steps"][0]["observation"]["last_transaction_error"] is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (500, "it answered 500"),
+        ({"setupInstructions": []}, "answered without a swap"),
+        ({"swapInstruction": {"programId": "x"}}, "an instruction that cannot be read"),
+        ({"swapInstruction": {"programId": "x", "accounts": [], "data": ""}}, "a key is no address"),
+    ],
+)
+def test_what_jupiter_answers_is_not_believed_blindly(tmp_path: Path, answer: Any, says: str) -> None:
+    with endpoint() as chain, jupiter() as api:
+        api.answers["/swap/v1/swap-instructions"] = answer
+        done, session = run(tmp_path, "100-jup-swap-sol-usdc", "--rpc-url", chain.address, JUPITER_API_URL=api.address)
+    assert done.returncode == 3
+    assert says in session["final_result"]["tools"][0]["error_message"]

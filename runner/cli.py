@@ -15,7 +15,7 @@ from runner import __version__
 from runner.agents import AGENTS, Agents
 from runner.errors import ChainError, RunnerError, UsageError
 from runner.record import Mode, Order
-from runner.session import EXECUTION_ID
+from runner.session import DEFAULT_SESSIONS, EXECUTION_ID, HOST_SESSIONS, sessions_dir
 from runner.stop import Stop
 
 if TYPE_CHECKING:
@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     from runner.chain import Chain
     from runner.execute import Ended
 
-# The checkout's, or the one that the host's daemon watches.
-DEFAULT_SESSIONS, HOST_SESSIONS = "logs/sessions", "/var/log/reevd/sessions"
 DEFAULT_TIMEOUT, MAX_TIMEOUT = 300.0, 3600.0
 SESSIONS_HELP = f"default: REEV_SESSIONS_DIR, else {DEFAULT_SESSIONS}, else {HOST_SESSIONS} where that is there"
+MOST = 100_000
 BROKEN = ("agent", "chain", "internal")
 EPILOG = """exit status: 0 every execution succeeded; 1 one failed; 2 usage or an invalid benchmark; 3 the agent or
 the chain cannot be reached; 124 timeout; 130 interrupted"""
@@ -72,11 +71,13 @@ def _options(argv: Sequence[str] | None, agents: Agents) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("path", metavar="PATH", type=Path, help="a benchmark's YAML, or a folder of them")
+    add("paths", metavar="PATH", type=Path, nargs="+", help="a benchmark's YAML, or a folder of them")
     add("--agent", default="deterministic", help=f"one of: {', '.join(agents)} (default: deterministic)")
     add("--execution-id", metavar="ID", help="the execution's name (default: a fresh UUID)")
     add("--sessions-dir", metavar="DIR", type=Path, help=SESSIONS_HELP)
     add("--rpc-url", metavar="URL", help="a chain to run on (default: the embedded one)")
+    add("--repeat", metavar="N", type=int, default=1, help="execute each so often (default: 1)")
+    add("--jobs", metavar="N", type=int, default=1, help="so many at once, each in a process of its own (default: 1)")
     add("--timeout", metavar="S", type=float, default=DEFAULT_TIMEOUT, help="seconds a run may take (default: 300)")
     add("--validate", action="store_true", help="only check the benchmarks, and run none")
     add("--list-agents", action=ListAgents, agents=agents, help="print the names of the agents, and exit")
@@ -97,10 +98,13 @@ def _check(options: argparse.Namespace, agents: Agents) -> None:
     if not (math.isfinite(options.timeout) and 0 < options.timeout <= MAX_TIMEOUT):
         why = f"it must be more than 0 and at most {MAX_TIMEOUT:g} seconds"
         raise UsageError(doing, f"--timeout {options.timeout:g}", why, "--timeout 300")
+    for name in ("repeat", "jobs"):
+        if not 1 <= getattr(options, name) <= MOST:
+            raise UsageError(doing, f"--{name}", f"it must be between 1 and {MOST:,}", f"--{name} 1")
     if options.execution_id is None:
         return
-    if options.path.is_dir():
-        why = f"{options.path} is a folder, and each of its benchmarks gets an id of its own"
+    if len(options.paths) > 1 or options.repeat > 1 or options.paths[0].is_dir():
+        why = "there are several executions, and each gets an id of its own"
         raise UsageError(doing, "--execution-id", why, "name one file, or leave the id out")
     if not EXECUTION_ID.fullmatch(options.execution_id):
         why = "an id has 1 to 128 letters, digits, '.', '_' and '-', and begins with a letter or a digit"
@@ -110,68 +114,83 @@ def _check(options: argparse.Namespace, agents: Agents) -> None:
 def _run(options: argparse.Namespace, mode: Mode, agents: Agents, stop: Stop) -> int:
     # Loaded here: asking for the version or the help needs none of it.
     from runner.case_file import find, load
+
+    paths = [found for path in options.paths for found in find(path)]
+    if options.validate:
+        from runner.validate import validate
+
+        return validate(paths, as_json=options.json, quiet=options.quiet)
+    cases = [case for case in map(load, paths) for _ in range(options.repeat)]
+    folder = sessions_dir(options.sessions_dir)
+    orders = [_order(case, options, folder, mode) for case in cases]
+    if len(orders) > 1:
+        return _run_many(orders, options, agents, stop)
+    ended = _execute(orders[0], options, agents, stop)
+    _print(_told(ended), options)
+    return 130 if stop.interrupted else ended.exit_status
+
+
+def _order(case: Case, options: argparse.Namespace, folder: Path, mode: Mode) -> Order:
+    return Order(
+        case=case,
+        agent=options.agent,
+        execution_id=options.execution_id or _fresh_id(),
+        sessions_dir=folder,
+        timeout=options.timeout,
+        mode=mode,
+        chain="rpc" if options.rpc_url else "litesvm",
+    )
+
+
+def _execute(order: Order, options: argparse.Namespace, agents: Agents, stop: Stop) -> Ended:
     from runner.execute import execute
 
-    if options.validate:
-        return _validate(find(options.path), options)
-    cases = [load(path) for path in find(options.path)]
-    folder = _sessions_dir(options.sessions_dir)
-    statuses: list[int] = []
-    for case in cases:
-        order = Order(
-            case=case,
-            agent=options.agent,
-            execution_id=options.execution_id or _fresh_id(),
-            sessions_dir=folder,
-            timeout=options.timeout,
-            mode=mode,
-            chain="rpc" if options.rpc_url else "litesvm",
-        )
-        ended = execute(order, partial(_open_chain, case, options.rpc_url), agents[options.agent], stop, os.environ)
-        _print(ended, options)
-        statuses.append(ended.exit_status)
-        if stop.interrupted:
-            return 130
-    failed = {status for status in statuses if status}
-    # Where several failed in different ways, what they have in common is that they failed.
-    return failed.pop() if len(failed) == 1 else len(failed) and 1
+    open_chain = partial(_open_chain, order.case, options.rpc_url)
+    return execute(order, open_chain, agents[options.agent], stop, os.environ)
 
 
-def _validate(paths: list[Path], options: argparse.Namespace) -> int:
-    """A line for each file. 0 where all are valid, else 2."""
-    from runner.case_file import load
-    from runner.errors import CaseError
+def _told(ended: Ended) -> dict[str, Any]:
+    from runner import report
 
-    statuses = []
-    for path in paths:
-        found: dict[str, Any] = {"file": str(path), "valid": True}
-        try:
-            case = load(path)
-            found |= {"benchmark_id": case.id, "steps": case.steps_total, "needs": list(case.needs)}
-            text = f"ok      {path}: {case.id}" + (f", needs {' and '.join(case.needs)}" if case.needs else "")
-        except CaseError as error:
-            found |= {"valid": False, "line": error.line, "field": error.field, "why": error.why}
-            text = f"INVALID {error.file}:{error.line} {error.field}: {error.why}"
-        statuses.append(found["valid"])
-        if options.json:
-            import orjson
-
-            text = orjson.dumps(found).decode()
-        if options.json or not options.quiet or not found["valid"]:
-            print(text, flush=True)
-    return 0 if all(statuses) else 2
+    return {**ended.to_json(), "hint": ended.hint, "text": report.summary(ended, sys.stdout.encoding)}
 
 
-def _sessions_dir(given: Path | None) -> Path:
-    here, host = Path(DEFAULT_SESSIONS), Path(HOST_SESSIONS)
-    named = given or os.environ.get("REEV_SESSIONS_DIR")
-    folder = Path(named) if named else host if host.is_dir() and not here.is_dir() else here
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        hint = "give a folder that can be written with --sessions-dir"
-        raise UsageError("making the sessions folder", str(folder), error.strerror, hint) from None
-    return folder
+def _run_many(orders: list[Order], options: argparse.Namespace, agents: Agents, stop: Stop) -> int:
+    from runner import many, summary
+
+    _warm(options)
+    bar = sys.stderr.isatty() and not options.quiet
+    told: list[dict[str, Any]] = []
+    work = many.run(len(orders), options.jobs, lambda i: _told(_execute(orders[i], options, agents, stop)), stop)
+    for index, found in many.in_order(work):
+        order = orders[index]
+        known = {"execution_id": order.execution_id, "benchmark_id": order.case.id, "agent": order.agent}
+        told.append({**known, **found})
+        if bar:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+        _print(told[-1], options)
+        if bar:
+            bad = sum(not each.get("success") for each in told)
+            print(summary.bar(len(told), len(orders), bad), end="", file=sys.stderr, flush=True)
+    if bar:
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
+    rows = summary.rows(told)
+    if options.json:
+        import orjson
+
+        print(orjson.dumps({"summary": [row._asdict() for row in rows]}).decode(), flush=True)
+    elif not options.quiet:
+        print(f"\n{summary.table(rows)}", flush=True)
+    return 130 if stop.interrupted else many.failed([each["exit_status"] for each in told])
+
+
+def _warm(options: argparse.Namespace) -> None:
+    """What every run needs is loaded once, before there are several of us."""
+    import runner.execute
+    import runner.telemetry
+
+    if not options.rpc_url:
+        import runner.chain.litesvm  # noqa: F401
 
 
 def _fresh_id() -> str:
@@ -199,16 +218,21 @@ def _open_chain(case: Case, rpc_url: str | None) -> Chain:
     return EmbeddedChain()
 
 
-def _print(ended: Ended, options: argparse.Namespace) -> None:
-    from runner import report
-
+def _print(told: dict[str, Any], options: argparse.Namespace) -> None:
+    """One execution: its lines, or its JSON; what broke it goes to stderr."""
+    if "died" in told:
+        name = f"{told['benchmark_id']} ({told['execution_id']})"
+        _print_error(f"running {name}: {told['died']}", "its session has no result; run it again")
+        return
     if options.json:
-        print(report.line(ended), flush=True)
+        import orjson
+
+        print(orjson.dumps({k: v for k, v in told.items() if k not in ("hint", "text")}).decode(), flush=True)
     elif not options.quiet:
-        print(report.summary(ended, sys.stdout.encoding), flush=True)
-    failure = ended.outcome.failure
-    if failure and failure.kind in BROKEN:
-        _print_error(failure.message, ended.hint)
+        print(told["text"], flush=True)
+    failure = told["error"]
+    if failure and failure["kind"] in BROKEN:
+        _print_error(failure["message"], told["hint"])
 
 
 def _print_error(message: str, hint: str) -> None:

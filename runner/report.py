@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import orjson
-
 from runner.execute import Ended
 
 MARKS = {True: "✔", False: "✘"}
@@ -22,11 +20,6 @@ def summary(ended: Ended, encoding: str | None) -> str:
         lines.append(f"  {outcome['error']['message']}")
     lines.append(f"  {order.execution_id}  {ended.session_file}")
     return "\n".join(lines)
-
-
-def line(ended: Ended) -> str:
-    """The same as one line of JSON."""
-    return orjson.dumps(ended.to_json()).decode()
 
 
 def _encodes(marks: dict[bool, str], encoding: str | None) -> bool:

@@ -13,6 +13,22 @@ from runner.errors import RunnerError, UsageError
 
 EXECUTION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
+# The checkout's, or the one that the host's daemon watches.
+DEFAULT_SESSIONS, HOST_SESSIONS = "logs/sessions", "/var/log/reevd/sessions"
+
+
+def sessions_dir(given: Path | None) -> Path:
+    """As given, else as the environment says, else the usual one; made where it is missing. Raises UsageError."""
+    here, host = Path(DEFAULT_SESSIONS), Path(HOST_SESSIONS)
+    named = given or os.environ.get("REEV_SESSIONS_DIR")
+    folder = Path(named) if named else host if host.is_dir() and not here.is_dir() else here
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        hint = "give a folder that can be written with --sessions-dir"
+        raise UsageError("making the sessions folder", str(folder), error.strerror, hint) from None
+    return folder
+
 
 class SessionFile:
     """`{folder}/session_{execution_id}.json`."""

@@ -147,7 +147,8 @@ def folder(tmp_path_factory):
     ended = run(cases, "--sessions-dir", path, "--json")
     assert ended.returncode == 1, ended.stderr
     assert ended.stderr == ""
-    runs = [json.loads(line) for line in ended.stdout.splitlines()]
+    *runs, last = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert [row["benchmark_id"][:3] for row in last["summary"]] == ["001", "002", "003", "004"]
     return {each["benchmark_id"][:3]: (each, session(path, each["execution_id"])) for each in runs}
 
 
@@ -511,7 +512,7 @@ def test_the_longest_id(tmp_path):
         ([FIRST, "--timeout", "soon"], 2, "invalid float"),
         ([FIRST, "--quiet", "--json"], 2, "not allowed with"),
         ([FIRST, "--colour"], 2, "--colour"),
-        ([CASES, "--execution-id", "x"], 2, "is a folder"),
+        ([CASES, "--execution-id", "x"], 2, "each gets an id of its own"),
         ([CASES / "999.yml"], 2, "no such file"),
         ([FIRST, "--sessions-dir", "/dev/null/x"], 2, "making the sessions folder"),
     ],

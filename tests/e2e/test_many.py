@@ -1,0 +1,112 @@
+"""Many executions by one command: side by side, in order, none in another's way."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+from tests.harness import ROOT, wait_until
+
+FIRST, FAILS = (str(ROOT / "benchmarks" / f"{name}.yml") for name in ("001-sol-transfer", "003-spl-transfer-fail"))
+# The real runner with agents that die, or go on for ever, beside its own.
+PROGRAM = """
+import os, signal, sys, time
+from runner.agents import AGENTS
+from runner.cli import main
+class Dies:
+    def act(self, case, prompt, tools):
+        if case.id.startswith("003"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return AGENTS["deterministic"]().act(case, prompt, tools)
+class Hangs:
+    def act(self, case, prompt, tools):
+        open(sys.argv[-1] + "/began-" + str(os.getpid()), "w").close()
+        time.sleep(60)
+sys.exit(main(sys.argv[1:], agents={**AGENTS, "dies": Dies, "hangs": Hangs}))
+"""
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", PROGRAM, *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+
+def sessions(folder: Path) -> list[dict[str, object]]:
+    return [json.loads(path.read_text()) for path in folder.glob("session_*.json")]
+
+
+def test_each_so_often_side_by_side_and_told_in_order(tmp_path: Path) -> None:
+    done = run(FIRST, FAILS, "--repeat", 6, "--jobs", 3, "--json", "--sessions-dir", tmp_path)
+    assert done.returncode == 1
+    *told, last = map(json.loads, done.stdout.splitlines())
+    assert [each["benchmark_id"] for each in told] == ["001-sol-transfer"] * 6 + ["003-spl-transfer-fail"] * 6
+    assert len({each["execution_id"] for each in told}) == 12
+    pids = {session["metadata"]["pid"] for session in sessions(tmp_path)}  # type: ignore[index]
+    assert 1 < len(pids) <= 3
+    summary = {row["benchmark_id"]: row for row in last["summary"]}
+    assert (summary["001-sol-transfer"]["succeeded"], summary["001-sol-transfer"]["mean_score"]) == (6, 1.0)
+    assert (summary["003-spl-transfer-fail"]["failed"], summary["003-spl-transfer-fail"]["mean_score"]) == (6, 0.75)
+
+
+def test_one_whose_process_is_killed_fails_alone(tmp_path: Path) -> None:
+    done = run(FIRST, FAILS, FIRST, "--jobs", 2, "--agent", "dies", "--sessions-dir", tmp_path)
+    assert done.returncode == 1
+    assert "running 003-spl-transfer-fail" in done.stderr
+    assert "its process was killed by SIGKILL" in done.stderr
+    assert done.stdout.count("✔ 001-sol-transfer") == 2
+    ended = Counter(session["final_result"] is not None for session in sessions(tmp_path))
+    assert ended == {True: 2, False: 1}
+
+
+def test_interrupted_all_end_and_say_so(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", PROGRAM, FIRST, "--repeat", "5", "--jobs", "2", "--agent", "hangs"]
+    process = subprocess.Popen([*command, "--sessions-dir", str(tmp_path)], cwd=ROOT, stderr=subprocess.PIPE)
+    wait_until(lambda: len(list(tmp_path.glob("began-*"))) == 2, "two have begun")
+    process.send_signal(signal.SIGTERM)  # to the parent alone
+    assert process.wait(20) == 130
+    assert process.stderr is not None
+    process.stderr.close()
+    kinds = [session["final_result"]["error"]["kind"] for session in sessions(tmp_path)]  # type: ignore[index]
+    assert kinds == ["interrupted", "interrupted"]
+
+
+def test_workers_do_not_outlive_who_started_them(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", PROGRAM, FIRST, "--repeat", "4", "--jobs", "2", "--sessions-dir", str(tmp_path)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    wait_until(lambda: len(children(process.pid)) == 2 or process.poll() is not None, "the workers are there")
+    workers = children(process.pid) if process.poll() is None else []
+    process.kill()
+    process.wait()
+    wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers), "they have ended")
+
+
+def children(pid: int) -> list[str]:
+    try:
+        return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except FileNotFoundError:
+        return []
+
+
+def test_on_a_terminal_it_shows_how_far_it_is(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "runner", FIRST, "--repeat", "3", "--sessions-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=theirs, text=True, timeout=60)
+    os.close(theirs)
+    shown = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert "] 2/3" in shown
+    assert "\r" not in done.stdout
+    assert done.stdout.splitlines()[-1].split()[:4] == ["001-sol-transfer", "3", "3", "0"]
+
+
+def test_one_id_is_not_for_several() -> None:
+    done = run(FIRST, "--repeat", 2, "--execution-id", "x")
+    assert done.returncode == 2
+    assert "each gets an id of its own" in done.stderr
+    assert run(FIRST, "--jobs", 0).returncode == 2

@@ -50,6 +50,11 @@ class ListAgents(argparse.Action):
 
 def main(argv: Sequence[str] | None = None, *, mode: Mode = "installed", agents: Agents = AGENTS) -> int:
     """Runs what the command line asks for and returns the exit status. `agents` are the ones it knows, by name."""
+    given = sys.argv[1:] if argv is None else argv
+    if given[:1] == ["lint"]:
+        from runner.lint_command import main as lint
+
+        return lint(given[1:])
     stop = Stop()
     try:
         options = _options(argv, agents)

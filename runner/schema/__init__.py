@@ -1,0 +1,1 @@
+"""The files between runner and daemon, as JSON Schema."""

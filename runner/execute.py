@@ -91,6 +91,7 @@ def _recorded(
     )
     session.write(record.document())
     exit_status, hint = 1, ""
+    tracing: Tracing | None = None
     try:
         with stop.limit(order.timeout):
             tracing = _tracing(clock, file, order.execution_id, liveness)
@@ -109,6 +110,8 @@ def _recorded(
     record.event("SessionEnd", 0, outcome.to_json())
     elapsed_ms = clock.elapsed_ms()
     session.write(record.closed(outcome, elapsed_ms))
+    if tracing is not None:
+        tracing.close()
     return Ended(order, outcome, elapsed_ms, session.path, file.path if file else None, exit_status, hint)
 
 

@@ -5,12 +5,17 @@ A run is a span, each of its steps one below it, each call of a tool one below i
 
 from __future__ import annotations
 
+import logging
+import os
+import sys
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import Span, StatusCode, set_span_in_context
 
@@ -19,6 +24,8 @@ from runner.clock import Clock, rfc3339
 from runner.otel_file import LOCK, OtelFile
 from runner.tracing import PROMPT, TOOL_ARGUMENTS, TOOL_NAME, TOOL_RESULT, Measured, SpanKind, Tracing
 
+ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+EXPORT_SECONDS = 2
 KIND = "reev.span"
 OPERATION = "gen_ai.operation.name"
 OPERATIONS: dict[SpanKind, str] = {
@@ -32,7 +39,7 @@ OPERATIONS: dict[SpanKind, str] = {
 class Telemetry(Tracing):
     """Sends each span to the SDK, as the child of the one that is open."""
 
-    def __init__(self, clock: Clock, lines: Lines) -> None:
+    def __init__(self, clock: Clock, lines: Lines, environ: Mapping[str, str] = os.environ) -> None:
         super().__init__(clock)
         # Set here, not by the environment: a line must come out whole, and every time.
         limits = SpanLimits(
@@ -47,8 +54,14 @@ class Telemetry(Tracing):
             shutdown_on_exit=False,
         )
         provider.add_span_processor(lines)
+        self._provider = provider
+        if any(environ.get(name) for name in ENDPOINTS):
+            _export(provider)
         self._tracer = provider.get_tracer("reev-runner", __version__)
         self._open: list[Span] = []
+
+    def close(self) -> None:
+        self._provider.shutdown()
 
     def begin(self, kind: SpanKind, name: str, measured: Measured) -> Span:
         context = set_span_in_context(self._open[-1], Context()) if self._open else Context()
@@ -63,6 +76,18 @@ class Telemetry(Tracing):
         if measured.error is not None:
             begun.set_status(StatusCode.ERROR, measured.error)
         begun.end(measured.ended_at)
+
+
+def _export(provider: TracerProvider) -> None:
+    """The spans to a collector as well, in OpenTelemetry's own form. One that is away costs a run seconds at most."""
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    except ImportError:
+        print("Error: spans are not sent: OTLP is not installed\nTry: pip install 'reevd[otlp]'", file=sys.stderr)
+        return
+    # What the exporter says of a collector that is away would stand between the lines of the runs.
+    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(timeout=EXPORT_SECONDS)))
 
 
 class Lines(SpanProcessor):

@@ -52,6 +52,9 @@ class Tracing:
             measured.ended_at = self._clock.now()
             self.end(begun, measured)
 
+    def close(self) -> None:
+        """The run is over: what was not yet sent anywhere is sent, but not waited for without end."""
+
     def begin(self, kind: SpanKind, name: str, measured: Measured) -> Any:
         """Told at a span's start; what it returns comes back at its end."""
 

@@ -84,8 +84,8 @@ MUTANTS = (
     Mutant(
         "no descriptor taken for no file",
         "reevd/files.py",
-        "        except FileNotFoundError:\n            return None\n",
-        "        except OSError:\n            return None\n",
+        "dir_fd=self.descriptor)\n        except FileNotFoundError:\n            return None\n",
+        "dir_fd=self.descriptor)\n        except OSError:\n            return None\n",
         (DEFENCES + "without_descriptors_no_file_counts_as_gone",),
     ),
     Mutant(

@@ -78,7 +78,7 @@ class Journal:
         descriptor = os.open(self.path, OPEN, 0o600)
         os.close(self._descriptor)
         self._descriptor = descriptor
-        self.size = self._whole_end()
+        self.size = os.fstat(descriptor).st_size
 
     def _whole_end(self) -> int:
         """Behind the last newline; a torn append has none, since it is the last byte of each record."""

@@ -12,7 +12,8 @@ from tests.harness import ROOT
 from tests.host.lab import LIBRARY, SOURCE, NoBootError, lab, missing
 
 BOOTS = ("first_boot", "second_boot")
-pytestmark = pytest.mark.timeout(150)
+# One lab for all of them: it takes its time to boot.
+pytestmark = [pytest.mark.timeout(150), pytest.mark.xdist_group("lab")]
 
 
 def checks(boot: str) -> list[str]:

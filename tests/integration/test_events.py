@@ -57,17 +57,26 @@ class Listener:
 
 @contextmanager
 def listening(running: Daemon, query: str = "", last: str | None = None) -> Iterator[Listener]:
-    connection = UnixConnection(str(running.socket))
+    opened: list[UnixConnection] = []
+
+    def ask() -> HTTPResponse | None:
+        opened.append(UnixConnection(str(running.socket)))
+        headers = {} if last is None else {"Last-Event-ID": last}
+        opened[-1].request("GET", f"/api/v1/events{query}", headers=headers)
+        found = opened[-1].getresponse()
+        return None if found.status == 503 else found  # the database is being made anew
+
     try:
-        connection.request("GET", f"/api/v1/events{query}", headers={} if last is None else {"Last-Event-ID": last})
-        answer = connection.getresponse()
+        answer = wait_until(ask, "the stream is there", log=running.log)
+        assert answer is not None
         assert answer.status == 200, answer.read()
         assert answer.headers["content-type"].startswith("text/event-stream")
         listener = Listener(answer)
         listener.next("heartbeat")
         yield listener
     finally:
-        connection.close()
+        for connection in opened:
+            connection.close()
 
 
 def test_each_change_comes_as_the_api_shows_it(tmp_path: Path) -> None:

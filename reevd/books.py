@@ -130,8 +130,8 @@ class Books:
             self._inspection.close()
             self.store.close()
             self.lost = reason
-            if not moved:
-                restore.move_aside(self.path, self._clock.now())
+            # Another database may stand there by now; a log of the old one would be taken for its own.
+            restore.move_aside(self.path, self._clock.now(), log_alone=moved)
         self._open()
         self.lost = None
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import apsw
+
 from reevd import catalog
 from reevd.engine import Engine
 from reevd.link import EngineEnd, RefusedError, Request
+from reevd.reconciler import StoringError
 from reevd.retention import Pass, Retention
 from reevd.runs import requests
 from reevd.runs.executor import Executor
@@ -53,6 +56,9 @@ class Desk:
                 op(request)
             except RefusedError as error:
                 self._link.refuse(request, error)
+            except (apsw.Error, StoringError, OSError) as error:
+                why = str(error) or type(error).__name__
+                self._link.refuse(request, RefusedError(503, f"{request.op}: the database cannot be used now: {why}"))
         waiting = []
         for sync in self._syncs:
             request, benchmarks, scan, written, began = sync

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import apsw
+
 from reevd import notify
 from reevd.engine import Engine
 
@@ -52,6 +54,9 @@ class Presence:
             self._tell_at = now + pause
 
     def _status(self) -> str:
-        (known,), (under_way,) = (self._engine.store.rows(count)[0] for count in (KNOWN, UNDER_WAY))
+        try:
+            (known,), (under_way,) = (self._engine.store.rows(count)[0] for count in (KNOWN, UNDER_WAY))
+        except apsw.Error as error:
+            return f"{self._folder}: the database cannot be read: {error}"
         problems = self._engine.problems
         return f"{self._folder}: {known:,} executions, {under_way:,} under way, {problems:,} problems"

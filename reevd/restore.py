@@ -26,10 +26,10 @@ JSON_TEXT = ("result_data", "metadata", "warnings", "history")
 log = structlog.get_logger("reevd.restore")
 
 
-def move_aside(path: str, now: int) -> None:
+def move_aside(path: str, now: int, *, log_alone: bool = False) -> None:
     """Renames the database and its log: evidence for whoever looks for the cause, never overwritten."""
     label = rfc3339(now).replace(":", "")
-    for ending in ("", "-wal", "-shm"):
+    for ending in ("-wal", "-shm") if log_alone else ("", "-wal", "-shm"):
         with contextlib.suppress(FileNotFoundError):
             os.rename(path + ending, f"{path}.damaged-{label}{ending}")
     log.warning("database moved aside", to=f"{path}.damaged-{label}")

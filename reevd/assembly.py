@@ -73,12 +73,19 @@ def open_keeper(settings: Settings) -> Keeper:
     """Of the process that follows, where somebody is to be told. Raises ConfigError."""
     if not (settings.forward_endpoint or settings.notice_command or settings.notice_webhook):
         return Keeper(None)
-    if settings.forward_endpoint and importlib.util.find_spec("opentelemetry.exporter.otlp.proto.common") is None:
+    if settings.forward_endpoint and not _has("opentelemetry.exporter.otlp.proto.common"):
         hint = "pip install 'reevd[otlp]'"
         raise ConfigError("forwarding to", settings.forward_endpoint, "what OTLP needs is not installed", hint)
     database = os.path.realpath(settings.database)
     wanted = {name: getattr(settings, name) for name in FEED}
     return Keeper({"database": database, "path": database + OUTBOX, "log_format": settings.log_format, **wanted})
+
+
+def _has(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # not even what it would be in
+        return False
 
 
 def _gid(group: str) -> int | None:

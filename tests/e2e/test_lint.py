@@ -14,7 +14,7 @@ import pytest
 
 from tests.harness import ROOT, daemon
 
-WRITER = ROOT / "examples" / "foreign-writer.sh"
+WRITER = ROOT / "runner" / "schema" / "foreign-writer.sh"
 GOOD: dict[str, Any] = {"session_id": "a", "benchmark_id": "001-x", "agent_type": "b", "start_time": 1, "end_time": 2,
                         "final_result": {"success": True, "score": 1, "status": "Succeeded"}}  # fmt: skip
 EVENT = {"timestamp": "2026-01-01T00:00:00.000000Z", "session_id": "a"}

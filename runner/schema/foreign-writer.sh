@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs a command as a benchmark's agent would be run, and leaves what reevd reads: a session and its telemetry.
-#   examples/foreign-writer.sh BENCHMARK_ID COMMAND [ARGUMENT...]
+#   runner/schema/foreign-writer.sh BENCHMARK_ID COMMAND [ARGUMENT...]
 set -eu
 folder=${REEV_SESSIONS_DIR:-logs/sessions} benchmark=$1 id=sh-$(date +%s)-$$
 shift

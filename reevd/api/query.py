@@ -7,7 +7,20 @@ from typing import Any
 
 import orjson
 
-from reevd.api.rows import CALL, CursorError, Filter, Page, conditions, connect, decode, encode, fetch, json_, shown
+from reevd.api.rows import (
+    CALL,
+    NEWEST_FIRST,
+    CursorError,
+    Filter,
+    Page,
+    conditions,
+    connect,
+    decode,
+    encode,
+    fetch,
+    json_,
+    shown,
+)
 from reevd.model import Execution
 from reevd.schema import COLUMNS
 
@@ -34,8 +47,7 @@ class Query:
 
     def newest(self, benchmark_id: str) -> dict[str, Any] | None:
         """The newest execution of a benchmark."""
-        newest_first = "ORDER BY created_at DESC, execution_id DESC LIMIT 1"
-        query = f"SELECT {COLUMNS} FROM execution_states WHERE benchmark_id = ? {newest_first}"
+        query = f"SELECT {COLUMNS} FROM execution_states WHERE benchmark_id = ? {NEWEST_FIRST} LIMIT 1"
         rows = self._rows(query, (benchmark_id,))
         return shown(rows[0]) if rows else None
 
@@ -46,7 +58,7 @@ class Query:
             clauses.append("(created_at, execution_id) < (?, ?)")
             values += decode(cursor, 2)
         where = f"WHERE {' AND '.join(clauses)}" if clauses else ""
-        query = f"SELECT {COLUMNS} FROM execution_states {where} ORDER BY created_at DESC, execution_id DESC LIMIT ?"
+        query = f"SELECT {COLUMNS} FROM execution_states {where} {NEWEST_FIRST} LIMIT ?"
         rows, more = fetch(self._db, query, (*values, limit + 1), limit)
         last = Execution._make(rows[-1]) if more else None
         return Page([shown(row) for row in rows], last and encode(last.created_at, last.execution_id))
@@ -114,7 +126,7 @@ class Query:
             {"execution_id": i, "agent_type": agent, "status": status, "created_at": at, "score": score}
             for i, agent, status, at, score in self._rows(
                 "SELECT execution_id, agent, status, created_at, score FROM execution_states WHERE benchmark_id = ?"
-                " ORDER BY created_at DESC, execution_id DESC LIMIT 10",
+                f" {NEWEST_FIRST} LIMIT 10",
                 (name,),
             )
         ]

@@ -20,7 +20,7 @@ BUSY_MS = 5_000
 PAGE_CACHE_KIB = 4_096
 # One result may have 16 MiB: a thousand of them must never be held at once.
 PAGE_BYTES = 8 << 20
-
+NEWEST_FIRST = "ORDER BY created_at DESC, execution_id DESC"
 
 CALL = ("tool_name", "started_at", "duration_ms", "params", "result", "status", "error_message")
 

@@ -14,7 +14,7 @@ import apsw
 
 from reevd.analysis.performance import Half
 from reevd.analysis.rates import Tally
-from reevd.api.rows import connect
+from reevd.api.rows import NEWEST_FIRST, connect
 from reevd.session_file import dumps
 from reevd.times import from_rfc3339, rfc3339
 
@@ -97,25 +97,25 @@ class Tallies:
     def newest(self, scope: Scope, limit: int) -> list[str]:
         """The statuses of the last runs, newest first."""
         where, values = scope.clause()
-        query = f"SELECT status FROM execution_states WHERE {where} ORDER BY created_at DESC LIMIT ?"
+        query = f"SELECT status FROM execution_states WHERE {where} {NEWEST_FIRST} LIMIT ?"
         return [row[0] for row in self._rows(query, [*values, limit])]
 
     def results(self, scope: Scope, benchmarks: Iterable[str], limit: int) -> list[dict[str, Any]]:
         """The last runs of these benchmarks as agent-performance lists them, newest first."""
-        newest: list[tuple[str, int]] = []
+        newest: list[tuple[str, str]] = []
         for name in benchmarks:  # each from its place in the index; to sort all of an agent's runs would take seconds
             where, values = scope._replace(benchmark_id=name).clause()
-            query = f"SELECT created_at, change FROM execution_states WHERE {where} ORDER BY created_at DESC LIMIT ?"
+            query = f"SELECT created_at, execution_id FROM execution_states WHERE {where} {NEWEST_FIRST} LIMIT ?"
             newest = heapq.nlargest(limit, [*newest, *self._rows(query, [*values, limit])])
         query = (
             "SELECT execution_id, benchmark_id, score, status, created_at,"
             " json_extract(result_data, '$.final_result.execution_time_ms')"
-            " FROM execution_states WHERE change IN (SELECT value FROM json_each(?))"
-            " ORDER BY created_at DESC, execution_id DESC"
+            f" FROM execution_states WHERE execution_id IN (SELECT value FROM json_each(?)) {NEWEST_FIRST}"
         )
         names = ("session_id", "benchmark_id", "score", "final_status", "timestamp", "execution_time_ms")
         rows = [
-            dict(zip(names, row, strict=True)) for row in self._rows(query, [dumps([change for _, change in newest])])
+            dict(zip(names, row, strict=True))
+            for row in self._rows(query, [dumps([execution_id for _, execution_id in newest])])
         ]
         for row in rows:
             if not isinstance(row["execution_time_ms"], int | float):

@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -48,9 +49,14 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
                 count += 1
         live = session("live", agent_type="one", benchmark_id="001-case", end_time=None, final_result=None)
         leave(made.sessions, "live", live)
-        wait_until(lambda: len(made.get("/api/v1/executions")["items"]) == count + 1, "all are stored")
+        wait_until(lambda: statuses(made) == {"ended": count, "Running": 1}, "all are stored")
         wait_until(lambda: len(tool_calls(made)) == 14, "all calls are stored")
         yield made
+
+
+def statuses(running: Daemon) -> Counter[str]:
+    items = running.get("/api/v1/executions")["items"]
+    return Counter("ended" if item["status"] in ("Completed", "Failed") else item["status"] for item in items)
 
 
 def tool_calls(running: Daemon, query: str = "") -> list[dict[str, Any]]:

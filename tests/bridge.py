@@ -14,7 +14,9 @@ from pathlib import Path
 def bridge(path: Path) -> Iterator[int]:
     """The port."""
 
-    class Through(socketserver.BaseRequestHandler):
+    class Through(socketserver.StreamRequestHandler):
+        disable_nagle_algorithm = True
+
         def handle(self) -> None:
             with socket.socket(socket.AF_UNIX) as inner:
                 inner.connect(str(path))

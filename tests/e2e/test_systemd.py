@@ -12,8 +12,7 @@ from tests.harness import ROOT
 from tests.host.lab import LIBRARY, SOURCE, NoBootError, lab, missing
 
 BOOTS = ("first_boot", "second_boot")
-# One lab for all of them: it takes its time to boot.
-pytestmark = [pytest.mark.timeout(150), pytest.mark.xdist_group("lab")]
+REPORTED = re.compile('{"check"').match
 
 
 def checks(boot: str) -> list[str]:
@@ -22,14 +21,13 @@ def checks(boot: str) -> list[str]:
     return re.findall(r"^def (\w+)\(\) -> str:", text, re.MULTILINE)
 
 
-@pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, object]]:
-    """What each check of both boots came to, by its name."""
+@pytest.mark.timeout(200)
+def test_on_a_host(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    """One test, because one lab serves all of the checks: it takes its time to boot."""
     if (why := missing()) is not None:
         pytest.skip(why)
-    home = tmp_path_factory.mktemp("lab")
     lines: list[str] = []
-    with lab(home) as host:
+    with lab(tmp_path) as host:
         try:
             host.boot(["true"])
         except NoBootError as error:
@@ -38,13 +36,9 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, object
             lines += host.boot(
                 ["env", f"--chdir={SOURCE}", f"{LIBRARY}/bin/python", "-m", f"tests.host.{boot}"]
             ).splitlines()
-    found = [json.loads(line) for line in lines if line.startswith('{"check"')]
-    (Path(home) / "report.json").write_text(json.dumps(found))
-    return {line["check"]: line for line in found}
-
-
-@pytest.mark.parametrize("check", [check for boot in BOOTS for check in checks(boot)])
-def test_on_a_host(check: str, told: dict[str, dict[str, object]]) -> None:
-    assert check in told, f"it was not made; these were: {list(told)}"
-    print(told[check]["said"])
-    assert told[check]["ok"], told[check]["said"]
+    told = {line["check"]: line for line in map(json.loads, filter(REPORTED, lines))}
+    for check in (check for boot in BOOTS for check in checks(boot)):
+        with subtests.test(check):
+            assert check in told, f"it was not made; these were: {list(told)}"
+            print(f"{check}:\n{told[check]['said']}\n")
+            assert told[check]["ok"], told[check]["said"]

@@ -84,7 +84,7 @@ def test_generated_requests_agree_with_the_document(tmp_path: Path) -> None:
         with bridge(running.socket) as port:
             command = [
                 str(Path(sys.executable).with_name("schemathesis")), "run", f"http://127.0.0.1:{port}/api/v1/openapi.json",
-                "--exclude-path", "/events", "--max-examples", "12", "--seed", "1", "--workers", "2",
+                "--exclude-path", "/events", "--max-examples", "20", "--seed", "1", "--workers", "1",
                 "--phases", "examples,coverage,fuzzing", "--continue-on-failure", "--no-color", "--exclude-checks",
                 "unsupported_method,missing_required_header,positive_data_acceptance,ignored_auth",
             ]  # fmt: skip

@@ -5,13 +5,14 @@ A line counts once its newline is there. Bytes are split at `\\n` only: JSON tex
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import orjson
 
 from reevd.model import ToolCall
 from reevd.session_file import call_status, dumps
-from reevd.times import rfc3339, to_micros
+from reevd.times import from_rfc3339, rfc3339, to_micros
 
 MAX_LINE = 1 << 20
 BRACE = ord("{")
@@ -27,7 +28,7 @@ class Telemetry:
 
     calls       every tool call, in the order of its first line; a call changes in place when it is answered
     steps       StepComplete lines
-    first_at    the earliest and latest times that lines carry, microseconds, or None
+    first_at    the earliest time that a line carries, microseconds, or None; last_at: the latest
     bad_lines   how many lines are no JSON object, and the first of them
     """
 
@@ -36,16 +37,23 @@ class Telemetry:
         self._changed: int | None = 0
         self.steps = 0
         self.lines = 0
-        self.first_at: int | None = None
-        self.last_at: int | None = None
         self.named_ids: set[str] = set()
         self.bad_lines = 0
         self.first_bad: BadLine | None = None
         self.consumed = 0
         self.locked = False
         self._open: list[int] = []
-        self._named = ""
+        self._first = self._last = ""
+        self._second = self._named = ""
         self._skipping = False
+
+    @property
+    def first_at(self) -> int | None:
+        return from_rfc3339(self._first)
+
+    @property
+    def last_at(self) -> int | None:
+        return from_rfc3339(self._last)
 
     def take_changed(self) -> int | None:
         """The index of the first call that changed since this was last asked; None where none did."""
@@ -106,22 +114,20 @@ class Telemetry:
         self._event(event)
 
     def _event(self, event: dict[str, Any]) -> None:
-        stamp = event.get("timestamp")
-        at = to_micros(stamp)
+        at = self._time(event.get("timestamp"))
         if at is not None:
-            if self.first_at is None or self.last_at is None:
-                self.first_at = self.last_at = at
-            elif at > self.last_at:
-                self.last_at = at
-            elif at < self.first_at:
-                self.first_at = at
+            # In this form text has the order of time.
+            if at > self._last:
+                self._last = at
+            if at < self._first or not self._first:
+                self._first = at
         named = event.get("session_id")
         if named != self._named and type(named) is str and len(self.named_ids) < 8:
             self._named = named
             self.named_ids.add(named)
         kind = event.get("event_type")
         if kind == "ToolInput":
-            self._input(event, _text(at, stamp))
+            self._input(event, at)
         elif kind == "ToolOutput":
             self._output(event, at)
         elif kind == "StepComplete":
@@ -131,16 +137,34 @@ class Telemetry:
         elif kind is None and type(event.get("tool_name")) is str:
             self._older(event, at)
 
+    def _time(self, stamp: object) -> str | None:
+        """A writer's time in our form, or None where it is none."""
+        # Most writers use our form, and many lines share a second: then only the fraction is to be checked.
+        if (
+            type(stamp) is str
+            and len(stamp) == 27
+            and stamp[:19] == self._second
+            and stamp[19] + stamp[26] == ".Z"
+            and (fraction := stamp[20:26]).isdecimal()
+            and fraction.isascii()
+        ):
+            return stamp
+        micros = to_micros(stamp)
+        if micros is None:
+            return None
+        at = rfc3339(micros)
+        self._second = at[:19]
+        return at
+
     def _input(self, event: dict[str, Any], began: str | None) -> None:
         asked = _object(event, "tool_input")
-        name, params = asked.get("tool_name"), asked.get("tool_args")
-        told = None if params is None else dumps(params)
-        self._began(name if type(name) is str and name else "unknown", began, told)
+        name = asked.get("tool_name")
+        self._began(name if type(name) is str and name else "unknown", began, _json(asked.get("tool_args")))
 
-    def _output(self, event: dict[str, Any], at: int | None) -> None:
+    def _output(self, event: dict[str, Any], at: str | None) -> None:
         answer = _object(event, "tool_output")
         if not self._open:
-            self._began("unknown", _text(at), None)
+            self._began("unknown", at, None)
         timing = event.get("timing")
         self._ended(
             self._open.pop(),
@@ -150,13 +174,13 @@ class Telemetry:
             answer.get("error_message"),
         )
 
-    def _older(self, event: dict[str, Any], at: int | None) -> None:
+    def _older(self, event: dict[str, Any], at: str | None) -> None:
         """The older form: one line when a call starts and one when it is done, or only the latter."""
         took, result, error = (event.get(k) for k in ("execution_time_ms", "output_result", "error_message"))
         done = bool(took) or result not in (None, {}, "") or bool(error)
         waiting = [i for i in self._open if self.calls[i].tool_name == event["tool_name"]]
         if not (done and waiting):
-            self._began(event["tool_name"], _text(at), _json(event.get("input_params")))
+            self._began(event["tool_name"], at, _json(event.get("input_params")))
             waiting = [self._open[-1]]
         if done:
             self._open.remove(waiting[-1])
@@ -164,7 +188,7 @@ class Telemetry:
 
     def _began(self, name: str, began: str | None, params: str | None) -> None:
         index = len(self.calls)
-        self.calls.append(ToolCall(name, began, None, params, None, "open", None))
+        self.calls.append(_call((name, began, None, params, None, "open", None)))
         self._open.append(index)
         if self._changed is None:
             self._changed = index
@@ -172,18 +196,13 @@ class Telemetry:
     def _ended(self, index: int, took: float | None, result: str | None, status: str, error: object) -> None:
         name, began, _, params, _, _, _ = self.calls[index]
         told = error if type(error) is str and error else None
-        self.calls[index] = ToolCall(name, began, took, params, result, status, told)
+        self.calls[index] = _call((name, began, took, params, result, status, told))
         if self._changed is None or index < self._changed:
             self._changed = index
 
 
-def _text(at: int | None, stamp: object = None) -> str | None:
-    """The time in our form; the writer's own text where it is that already."""
-    if at is None:
-        return None
-    if type(stamp) is str and len(stamp) == 27 and stamp[7] + stamp[10] + stamp[19] + stamp[26] == "-T.Z":
-        return stamp
-    return rfc3339(at)
+# Half the time of ToolCall(...), and there may be a hundred thousand of them a second.
+_call = partial(tuple.__new__, ToolCall)
 
 
 def _object(event: dict[str, Any], field: str) -> dict[str, Any]:

@@ -65,6 +65,10 @@ class Books:
     def tune(self, limits: Limits) -> None:
         self.limits = self.reconciler.limits = limits
 
+    def inspect(self) -> None:
+        """Has the whole database read, once: what is found, `check` tells."""
+        self._inspection.begin()
+
     def check(self) -> bool:
         """Whether the clock was set since. Raises apsw.CorruptError for a damaged database, or one that was moved."""
         if self._inspection.damage:

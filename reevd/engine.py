@@ -206,6 +206,7 @@ class Engine:
             self._forget_times()
         self._survey.tick(now, int((self._pace.rescan if self._lookout.watching else self._pace.poll) * SECOND))
         if self.ready:
+            self._books.inspect()  # not sooner: it takes the disk's time, and somebody waits for the first scan
             self.patrol.agenda.add((*self.store.locked(), *self.store.due(rfc3339(now))))
         self._books.tidy(idle=self.idle)
 

@@ -11,11 +11,13 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
+from itertools import islice
 from typing import Self
 
 from reevd.errors import UnreadableError
 from reevd.fingerprint import Fingerprint, mark
 
+PART = 500
 OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 # Out of descriptors, out of memory, a lease that the owner has not given up: reasons to look again, never
 # reasons to believe that the file is gone. With what to do about each.
@@ -94,15 +96,19 @@ class Folder:
             return False
         return (status.st_dev, status.st_ino) == self.identity
 
-    def scan(self) -> Iterator[tuple[str, int]]:
-        """Every entry's name and mark, links not followed. Names that are no UTF-8 come escaped."""
+    def scan(self) -> Iterator[tuple[list[str], list[int]]]:
+        """Names and marks of all entries, part by part, links not followed. A name that is no UTF-8 comes escaped."""
         with os.scandir(self.descriptor) as entries:
-            for entry in entries:
-                try:
-                    s = entry.stat(follow_symlinks=False)
-                except FileNotFoundError:
-                    continue
-                yield (name := entry.name), mark(name, s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns)
+            while part := list(islice(entries, PART)):
+                names, marks = list[str](), list[int]()
+                for entry in part:
+                    try:
+                        s = entry.stat(follow_symlinks=False)
+                    except FileNotFoundError:
+                        continue
+                    names.append(name := entry.name)
+                    marks.append(mark(name, s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns))
+                yield names, marks
 
     def has(self, name: bytes) -> bool:
         """Whether there is an entry of that name, of whatever kind."""

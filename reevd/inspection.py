@@ -1,4 +1,4 @@
-"""Reads the whole database once after the start, beside the work, to find damage before a reader does."""
+"""Reads the whole database once, beside the work, to find damage before a reader does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ class Inspection:
         self.damage: str | None = None
         self._db = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs)
         self._thread = threading.Thread(target=self._run, name="inspection", daemon=True)
-        self._thread.start()
+
+    def begin(self) -> None:
+        """Begins, where that has not been done."""
+        if self._thread.ident is None:
+            self._thread.start()
 
     def _run(self) -> None:
         # SQLite lets go of the interpreter while it reads, so that this takes a core and not the engine's time.

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from itertools import islice
 
 from reevd.files import Folder
 from reevd.model import Problem
 from reevd.names import EXECUTION_ID, classify, printable
 from reevd.store import Store
-
-SLICE = 2_000
 
 
 class Rescan:
@@ -28,20 +25,23 @@ class Rescan:
         self.odd: dict[str, Problem] = {}
         self._store = store
         self._unseen = store.marks()
-        self._entries = folder.scan()
+        self._parts = folder.scan()
 
     def step(self) -> None:
-        """Looks at the next entries; at the end `found` gets the names that are gone too."""
-        unseen, entries = self._unseen, list(islice(self._entries, SLICE))
-        for name, mark in entries:
-            if mark in unseen:
-                unseen.remove(mark)
-            else:
-                self._note(os.fsencode(name))
-        self.scanned += len(entries)
-        if len(entries) < SLICE:
+        """Looks at the next entries; once there are none, finds what is gone too."""
+        part = next(self._parts, None)
+        if part is None:
             self._finish()
             self.ended = True
+            return
+        names, marks = part
+        clean = self._unseen.intersection(marks)
+        self._unseen -= clean
+        if len(clean) < len(marks):
+            for name, mark in zip(names, marks, strict=True):
+                if mark not in clean:
+                    self._note(os.fsencode(name))
+        self.scanned += len(names)
 
     def take(self) -> list[str]:
         """The executions found since the last call."""

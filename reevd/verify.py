@@ -115,7 +115,7 @@ def _compare(folder: Folder, journal: Journal, store: Store, stored: apsw.Connec
 def _everything(folder: Folder, store: Store, stored: apsw.Connection) -> set[str]:
     ids = {row[0] for db in (store.db, stored) for row in db.execute("SELECT execution_id FROM execution_states")}
     ids.update(row[0] for row in store.db.execute("SELECT execution_id FROM decisions"))
-    names = (classify(os.fsencode(name)) for name, _ in folder.scan())
+    names = (classify(os.fsencode(name)) for part, _ in folder.scan() for name in part)
     return ids | {name.execution_id for name in names if name and name.execution_id}
 
 

@@ -89,6 +89,7 @@ class World:
             clock=self.clock,
             vfs=self._vfs,
         )
+        engine._books.inspect()
         engine._books._inspection._thread.join()  # so that the operations come in the same order each time
         engine.replaced = self._replaced
         return engine

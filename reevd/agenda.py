@@ -6,8 +6,8 @@ import heapq
 from collections import OrderedDict
 from collections.abc import Iterable
 
-# One in so many is a second look, however much news there is: a storm must not starve them.
-FAIRNESS = 16
+# Second looks come in turn with news, and fewer at once: neither makes the other wait for long.
+FAIRNESS = 4
 
 
 class Agenda:
@@ -17,6 +17,7 @@ class Agenda:
         self._news: OrderedDict[str, None] = OrderedDict()
         self._at: dict[str, int] = {}
         self._heap: list[tuple[int, str]] = []
+        self._owed = False
 
     def __len__(self) -> int:
         return len(self._news) + len(self._at)
@@ -37,21 +38,32 @@ class Agenda:
         self._heap.clear()
 
     def take(self, now: int, most: int) -> list[str]:
-        """Up to `most` ids whose time has come, each of them once."""
-        taken: dict[str, None] = {}
-        later = most // FAIRNESS if self._news else most
-        while self._heap and self._heap[0][0] <= now and later:
+        """Up to `most` ids to look at now, each of them once: news, or second looks whose time has come.
+
+        Not both, since second looks may have to be synced, and news would wait for that.
+        """
+        second = self._second(now, most // FAIRNESS) if self._owed or not self._news else []
+        self._owed = not second
+        return second or self._fresh(most)
+
+    def _second(self, now: int, most: int) -> list[str]:
+        taken = list[str]()
+        while self._heap and self._heap[0][0] <= now and len(taken) < most:
             at, execution_id = heapq.heappop(self._heap)
             if self._at.get(execution_id) == at:
                 del self._at[execution_id]
-                taken[execution_id] = None
-                later -= 1
+                self._news.pop(execution_id, None)
+                taken.append(execution_id)
+        return taken
+
+    def _fresh(self, most: int) -> list[str]:
+        taken = list[str]()
         while self._news and len(taken) < most:
             execution_id, _ = self._news.popitem(last=False)
-            taken[execution_id] = None
+            taken.append(execution_id)
             # The look that follows says anew whether another is due.
             self._at.pop(execution_id, None)
-        return list(taken)
+        return taken
 
     def next_at(self) -> int | None:
         """When there is something to take: 0 for at once, None for never."""

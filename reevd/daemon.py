@@ -6,7 +6,6 @@ the parent; the child only reads. When either ends, so does the other.
 
 from __future__ import annotations
 
-import gc
 import os
 import select
 import signal
@@ -23,6 +22,7 @@ from reevd.desk import Desk, sync_benchmarks
 from reevd.errors import ConfigError
 from reevd.listener import listen
 from reevd.lock import hold
+from reevd.memory import calm
 from reevd.presence import Presence
 from reevd.retention import Retention
 
@@ -124,9 +124,7 @@ class _Daemon:
         notify.tell(READY="1")
 
     def _loop(self) -> None:
-        # What is loaded by now stays; and what comes is freed without the collector's help, nearly all of it.
-        gc.freeze()
-        gc.set_threshold(20_000, 20, 20)
+        calm()
         poll = self._engine.poll
         poll.register(self._wake, select.EPOLLIN)
         poll.register(self._link, select.EPOLLIN)

@@ -126,8 +126,11 @@ class Patrol:
         outcome = self._books.reconciler.look(
             self._reader, batch, now, self._clock.stamp(), may_judge=self.judges, made=made, held=self.held
         )
+        # In step with others: each sync for a few at once, and seldom while news waits.
+        stride = self.bounds.settle_ns // 2_000 or 1
         for execution_id, wait in outcome.again.items():
-            self.agenda.add_later(execution_id, now + wait // 1000)
+            at = now + wait // 1000
+            self.agenda.add_later(execution_id, at + -at % stride if wait else at)
         if outcome.refused:
             self._refused, self._refused_at = outcome.refused, now
         if outcome.written:

@@ -23,6 +23,7 @@ from reevd.api.connection import Bounds, Connection, Refusals
 from reevd.api.gate import Gate
 from reevd.api.service import Service
 from reevd.link import ServerEnd
+from reevd.memory import calm
 
 GRACE_SECONDS = 3
 BACKLOG = 1024
@@ -86,6 +87,7 @@ async def serve(arguments: dict[str, Any]) -> None:
     end = socket.socket(fileno=arguments["link_fd"])
     service.end = ServerEnd(end, news, server.stop)
     listening = socket.socket(fileno=arguments["listen_fd"])
+    calm()
     await server.serve(sockets=[listening])
     end.close()
 

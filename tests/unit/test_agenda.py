@@ -38,16 +38,27 @@ def test_a_look_at_news_takes_the_place_of_the_second_one() -> None:
     assert agenda.take(10, 10) == []
 
 
-def test_a_storm_of_news_does_not_starve_second_looks() -> None:
+def test_news_and_second_looks_take_turns() -> None:
+    """Neither waits for the whole of the other: a storm of one, or a heap of the other."""
     agenda, most = Agenda(), 4 * FAIRNESS
     for number in range(100):
         agenda.add_later(f"old-{number}", 0)
-    rounds = 0
+    taken = []
     while any(name.startswith("old") for name in agenda._at):
-        agenda.add([f"new-{rounds}-{number}" for number in range(2 * most)])
-        assert len(agenda.take(1, most)) == most
-        rounds += 1
-        assert rounds <= 100 // (most // FAIRNESS) + 1
+        agenda.add([f"new-{len(taken)}-{number}" for number in range(2 * most)])
+        taken.append(agenda.take(1, most))
+    sizes = [(names[0].partition("-")[0], len(names)) for names in taken]
+    assert sizes[:4] == [("new", most), ("old", most // FAIRNESS)] * 2
+    assert all(len({name.partition("-")[0] for name in names}) == 1 for names in taken)
+
+
+def test_who_is_in_both_is_looked_at_once() -> None:
+    for now in (0, 10):
+        agenda = Agenda()
+        agenda.add_later("a", 10)
+        agenda.add(["a", "b"])
+        assert sorted(agenda.take(now, 8) + agenda.take(now, 8)) == ["a", "b"]
+        assert len(agenda) == 0
 
 
 class Machine(RuleBasedStateMachine):

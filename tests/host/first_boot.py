@@ -68,7 +68,7 @@ def a_question_starts_it_from_cold() -> str:
     began = time.monotonic()
     said = sh("reevctl status of-alice")
     took = time.monotonic() - began
-    assert ask("reevd", "ActiveState") == "active"
+    wait_until(lambda: ask("reevd", "ActiveState") == "active", "it is ready")
     return f"{said}\nanswered after {took:.2f} s"
 
 
@@ -113,8 +113,10 @@ def a_hung_loop_is_restarted_by_the_watchdog() -> str:
 def reloads_its_settings() -> str:
     Path("/etc/reevd/reevd.yaml").write_text("admin_group: reev-admin\nmax_running: 1\n")
     sh("systemctl reload reevd")
-    assert ask("reevd", "ActiveState") == "active"
-    return sh("journalctl -u reevd -b --no-pager -o cat | grep 'settings read anew'")
+    said = "journalctl -u reevd -b --no-pager -o cat | grep 'settings read anew' || true"
+    line = wait_until(lambda: sh(said), "it tells that it has read them")  # the signal is sent, and no more, by then
+    wait_until(lambda: ask("reevd", "ActiveState") == "active", "it is done with reloading")
+    return line
 
 
 def settings_that_cannot_be_used_are_no_reason_to_try_again() -> str:

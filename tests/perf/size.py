@@ -34,8 +34,10 @@ def start(files: int) -> list[Result]:
     """From the start of the process until it is ready, with so many files that it knows."""
     with home() as path:
         fill(path / "logs" / "sessions", files)
-        with reevd(path, settle_seconds=0.05) as running:
-            _settled(running, files)
+        first = Daemon(path, settle_seconds=0.05).start(ready=False)
+        Client(first.socket).close()
+        _settled(first, files)
+        first.stop()
         ours = []
         for _ in range(3):
             again = Daemon(path)

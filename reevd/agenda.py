@@ -22,6 +22,9 @@ class Agenda:
     def __len__(self) -> int:
         return len(self._news) + len(self._at)
 
+    def __contains__(self, execution_id: str) -> bool:
+        return execution_id in self._news or execution_id in self._at
+
     def add(self, execution_ids: Iterable[str]) -> None:
         self._news.update(dict.fromkeys(execution_ids))
 

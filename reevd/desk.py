@@ -68,7 +68,7 @@ class Desk:
             health = self._engine.health()
             sessions = {
                 "scanned": health.scanned,
-                "changed": self._engine.written - written,
+                "changed": self._engine.patrol.written - written,
                 "problems": self._engine.problems,
             }
             took = (self._engine.clock.now() - began) * 1000 / SECOND
@@ -114,7 +114,7 @@ class Desk:
         self._passes.append((request, self._retention.start(days, dry=request.args["dry_run"])))
 
     def _sync(self, request: Request) -> None:
-        began, written = self._engine.clock.now(), self._engine.written
+        began, written = self._engine.clock.now(), self._engine.patrol.written
         benchmarks = sync_benchmarks(self._engine, self._benchmarks_dir)
         self._syncs.append((request, benchmarks, self._engine.rescan(), written, began))
 

@@ -108,11 +108,6 @@ class Engine:
         return self.patrol.judges
 
     @property
-    def written(self) -> int:
-        """How many rows were stored since the start."""
-        return self.patrol.written
-
-    @property
     def idle(self) -> bool:
         """Whether no news waits and no scan is under way."""
         return self.patrol.agenda.next_at() != 0 and not self._survey.under_way and not self._survey.wanted
@@ -169,7 +164,7 @@ class Engine:
             self._tick(now)
 
     def _pause(self, now: int) -> float:
-        if self._reasons.get("database"):
+        if "database" in self._reasons:
             return max(0, self._retry_at - now) / SECOND
         due = 0 if self._survey.under_way else self.patrol.agenda.next_at()
         return max(0, min(self._next_tick, self._next_tick if due is None else due) - now) / SECOND
@@ -185,16 +180,17 @@ class Engine:
         return news.odd
 
     def _go_on_scanning(self, now: int) -> None:
+        until = 2 * self.clock.now() - now  # as long as the looks took: in turn with them, and not in their way
+        folder, agenda = self._lookout.folder, self.patrol.agenda
         try:
-            scan = self._survey.step(self._lookout.folder, self.store, now)
+            scan = self._survey.step(folder, self.store, agenda, now, enough=lambda: self.clock.now() >= until)
         except OSError as error:
             self._survey.put_off(now + RETRY)
             self._reasons["scan"] = f"the sessions folder cannot be scanned: {error}"
-            scan = None
-        if scan is None:
             return
-        self.patrol.agenda.add(scan.take())
-        if scan.ended:
+        if scan is not None:
+            agenda.add(scan.take())
+        if scan is not None and scan.ended:
             gone = tuple(path for path in self._books.reconciler.problems - scan.odd.keys() if not ids((path,)))
             self._books.reconciler.store([Change("", problems=tuple(scan.odd.values()), solved=gone)], now)
             self._survey.end(self.clock.now())

@@ -49,7 +49,7 @@ class Meters:
                 lambda: engine.health().overflows,
                 "Times that events were lost, which a full scan made good.",
             ),
-            "reevd.rows.stored": (lambda: engine.written, "Rows of executions that were written."),
+            "reevd.rows.stored": (lambda: engine.patrol.written, "Rows of executions that were written."),
             "reevd.executions.removed": (lambda: retention.removed, "Executions that retention removed."),
         }
         for name, (value, text) in counters.items():

@@ -1,4 +1,5 @@
-"""A full scan of the folder, in slices: every file that is not known to be clean is news.
+"""A full scan of the folder, in slices: every file that is not known to be clean is news, but for those that wait for
+their second look.
 
 Start-up, an overflow, a replaced folder and the timer are all answered by this one.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
+from reevd.agenda import Agenda
 from reevd.files import Folder
 from reevd.model import Problem
 from reevd.names import EXECUTION_ID, classify, printable
@@ -17,7 +19,7 @@ from reevd.store import Store
 class Rescan:
     """`step` until `ended`. What it found is to be taken after each step; `odd` holds names without a valid id."""
 
-    def __init__(self, folder: Folder, store: Store, started_at: int) -> None:
+    def __init__(self, folder: Folder, store: Store, started_at: int, agenda: Agenda) -> None:
         self.started_at = started_at
         self.scanned = 0
         self.ended = False
@@ -25,6 +27,9 @@ class Rescan:
         self.odd: dict[str, Problem] = {}
         self._store = store
         self._unseen = store.marks()
+        # Read once, and to be read again at their time: no news, while they are as they were read.
+        self._awaited = _awaited(store, agenda)
+        self._met: set[int] = set()
         self._parts = folder.scan()
 
     def step(self) -> None:
@@ -37,9 +42,11 @@ class Rescan:
         names, marks = part
         clean = self._unseen.intersection(marks)
         self._unseen -= clean
-        if len(clean) < len(marks):
+        met = self._awaited.intersection(marks)
+        self._met |= met
+        if len(clean) + len(met) < len(marks):
             for name, mark in zip(names, marks, strict=True):
-                if mark not in clean:
+                if mark not in clean and mark not in met:
                     self._note(os.fsencode(name))
         self.scanned += len(names)
 
@@ -60,9 +67,16 @@ class Rescan:
     def _finish(self) -> None:
         """Clean files that were not seen are gone or changed; so may be those that were never clean."""
         missing = self._store.names_of(self._unseen) if self._unseen else []
-        self._found.extend(ids((*missing, *self._store.unsettled(), *self._store.problem_paths())))
+        unsettled = [name for name, found in self._store.unsettled().items() if found.mark(name) not in self._met]
+        self._found.extend(ids((*missing, *unsettled, *self._store.problem_paths())))
         self._found.extend(self._store.undecided())
         self._unseen = set()
+
+
+def _awaited(store: Store, agenda: Agenda) -> set[int]:
+    if not len(agenda):
+        return set()
+    return {found.mark(name) for name, found in store.unsettled().items() if all(i in agenda for i in ids((name,)))}
 
 
 def odd_name(raw: bytes) -> Problem:

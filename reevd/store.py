@@ -114,9 +114,9 @@ class Store:
         (text,) = self.rows("SELECT json_group_array(mark) FROM files WHERE mark IS NOT NULL")[0]
         return set(orjson.loads(text))
 
-    def unsettled(self) -> list[str]:
-        """Names of files that must be read again, however they look."""
-        return self._first("SELECT name FROM files WHERE mark IS NULL")
+    def unsettled(self) -> dict[str, Fingerprint]:
+        """Files that must be read again, however they look, as they were read last."""
+        return {row[0]: Fingerprint(*row[1:6]) for row in self.db.execute("SELECT * FROM files WHERE mark IS NULL")}
 
     def names_of(self, marks: set[int]) -> list[str]:
         rows = self.db.execute("SELECT name, mark FROM files WHERE mark IS NOT NULL")

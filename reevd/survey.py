@@ -5,8 +5,10 @@ However often one is wanted, scanning takes at most half of the time; the timer 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
+from reevd.agenda import Agenda
 from reevd.files import Folder
 from reevd.rescan import Rescan
 from reevd.store import Store
@@ -58,14 +60,21 @@ class Survey:
         if self._scan is None:
             self.wanted |= now - self.last.ended_at >= max(pause, 10 * self.last.took)
 
-    def step(self, folder: Folder, store: Store, now: int) -> Rescan | None:
-        """Goes on, or begins where one is wanted. The scan: what it found is to be taken; None: nothing to do."""
+    def step(
+        self, folder: Folder, store: Store, agenda: Agenda, now: int, *, enough: Callable[[], bool]
+    ) -> Rescan | None:
+        """Goes on, or begins where one is wanted. The scan: what it found is to be taken; None: nothing to do.
+
+        enough: asked after each part of the folder, whether to leave it at that for now
+        """
         if self._scan is None:
             if not self.wanted or now < max(self._not_before, self.last.ended_at + self.last.took):
                 return None
             self.wanted = False
-            self._scan = Rescan(folder, store, now)
+            self._scan = Rescan(folder, store, now, agenda)
         self._scan.step()
+        while not self._scan.ended and not enough():
+            self._scan.step()
         return self._scan
 
     def end(self, now: int) -> None:

@@ -180,6 +180,37 @@ def test_what_an_overflow_swallowed_is_found(bench: Bench) -> None:
     assert engine.scans > scans
 
 
+def deaf(bench: Bench) -> Engine:
+    """Files a, b and c were read, and are to be read once more in an hour. From here on no event arrives."""
+    bench.bounds = Bounds(settle_ns=3_600_000_000_000)
+    engine = bench.start()
+    for name in "abc":
+        leave(bench.sessions, name, scored(0.5))
+    bench.until(lambda: all(bench.status(name) for name in "abc") and engine.idle, "all are read")
+    engine._lookout._watch.take = lambda: (set(), False)  # type: ignore[union-attr, method-assign]
+    return engine
+
+
+def test_a_scan_sees_what_changed_before_its_second_look(bench: Bench) -> None:
+    engine = deaf(bench)
+    leave(bench.sessions, "a", scored(0.75))
+    (bench.sessions / "session_b.json").unlink()
+    engine.rescan()
+    bench.until(lambda: score(bench) == 0.75, "the change is seen")
+    bench.until(lambda: (row := bench.row("b")) is not None and row.source_state == "gone", "so is the removal")
+
+
+def test_a_scan_leaves_what_waits_for_its_second_look(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each scan during a burst would have read again all that the burst brought so far."""
+    engine = deaf(bench)
+    looked: list[str] = []
+    monkeypatch.setattr(engine.patrol, "_look", lambda batch, *_: looked.extend(batch))
+    wanted = engine.rescan()
+    bench.until(lambda: engine.scans >= wanted and engine.idle, "scanned")
+    assert looked == []
+    assert engine.health().pending == 3
+
+
 def test_a_folder_that_was_replaced_with_its_parent_is_followed(bench: Bench) -> None:
     """Nothing happens to the watched folder itself, so that no event tells."""
     bench.sessions = bench.home / "logs" / "sessions"

@@ -116,8 +116,8 @@ def _cost(rows: int) -> float:
         samples = []
         for number in range(5):
             fill(sessions, SAMPLE, f"new-{number}")
-            wanted, began = engine.written + SAMPLE, time.thread_time()
-            while engine.written < wanted:
+            wanted, began = engine.patrol.written + SAMPLE, time.thread_time()
+            while engine.patrol.written < wanted:
                 engine.step()
             samples.append((time.thread_time() - began) / SAMPLE * 1e6)
         engine.close()

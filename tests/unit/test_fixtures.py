@@ -102,6 +102,6 @@ def test_the_files_become_what_is_expected(case: Path, engine: Engine) -> None:
     found = told(engine, case)
     assert set(found["executions"]) == set(expected["executions"])
     assert _named(expected, found) == expected
-    written = engine.written
+    written = engine.patrol.written
     engine.settle()
-    assert engine.written == written, "a second look must change nothing"
+    assert engine.patrol.written == written, "a second look must change nothing"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -16,7 +15,7 @@ import orjson
 
 from tests.perf import floors
 from tests.perf.result import Result
-from tests.perf.stage import Client, document, fill, home, in_process, peer, percentile, reevd, sessions, until
+from tests.perf.stage import Client, apart, document, fill, home, in_process, peer, percentile, reevd, sessions, until
 
 COMPLETED = b'"status":"Completed"'
 
@@ -25,35 +24,34 @@ def _until_seen(folder: Path, name: str, seen: Callable[[], bool]) -> float:
     """Milliseconds from the rename of a file to its being seen.
 
     Whoever asks has been asking all the time, of reevd as of the floor: else it is the waking of an idle process that
-    is measured, and a question that comes just too early costs a whole round more.
+    is measured.
     """
-    hidden, path, began = folder / ".new", folder / f"session_{name}.json", 0.0
+    hidden, path = folder / ".new", folder / f"session_{name}.json"
     hidden.write_bytes(document(name))
-
-    def rename() -> None:
-        nonlocal began
-        time.sleep(0.002 + hash(name) % 7 * 0.0005)  # not in step with anything
-        began = time.perf_counter()
-        os.rename(hidden, path)
-
-    renaming = threading.Thread(target=rename)
-    renaming.start()
+    moment = time.perf_counter() + 0.002 + hash(name) % 7 * 0.0005  # not in step with anything
+    while time.perf_counter() < moment:
+        assert not seen()
+    began = time.perf_counter()
+    os.rename(hidden, path)
     while not seen():
         pass
-    took = (time.perf_counter() - began) * 1e3
-    renaming.join()
-    return took
+    return (time.perf_counter() - began) * 1e3
 
 
 def latency(files: int) -> list[Result]:
     """From the rename of one session file to its being visible."""
     ours, floor = [], []
-    with home() as path, reevd(path / "reevd") as running, peer("raw", _made(path / "in"), path / "floor.db"):
+    with (
+        home() as path,
+        apart() as alone,
+        reevd(path / "reevd") as running,
+        peer("raw", _made(path / "in"), path / "floor.db"),
+    ):
+        alone()
         client, db = Client(running.socket), apsw.Connection(str(path / "floor.db"), flags=apsw.SQLITE_OPEN_READONLY)
         query = "SELECT 1 FROM execution_states WHERE execution_id = ?"
 
         def in_floor(name: str) -> bool:
-            os.sched_yield()  # else it keeps its core from whom it waits for
             return bool(db.execute(query, (name,)).fetchall())
 
         for number in range(files):

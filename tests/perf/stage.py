@@ -83,6 +83,22 @@ def peer(name: str, *arguments: object) -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
+@contextmanager
+def apart() -> Iterator[Callable[[], None]]:
+    """Keeps the first core from what is started, and gives it to the caller alone, when called.
+
+    Who waits for an answer leaves its core, and the kernel may run there whoever has just been woken: then the answer
+    is there, and its reader has to wait for the core.
+    """
+    cores = os.sched_getaffinity(0)
+    first = min(cores)
+    os.sched_setaffinity(0, cores - {first} or cores)
+    try:
+        yield lambda: os.sched_setaffinity(0, {first})
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
 class Client:
     """One kept-alive connection that sends what was written before and reads one answer."""
 

@@ -19,6 +19,7 @@ import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from reevd.api.answers import body_of
+from reevd.api.cork import Cork
 from reevd.api.gate import Gate
 
 PEER = struct.Struct("iII")
@@ -74,6 +75,8 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._cork = Cork(transport)
+        self.transport = cast("asyncio.Transport", self._cork)
         end = transport.get_extra_info("socket")
         pid, uid, gid = PEER.unpack(end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size))
         if why := self._gate.enter(uid):
@@ -145,6 +148,10 @@ class Connection(HttpToolsProtocol):
         if self._timer is not None:
             self._wait(None)
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        self._cork.flush()
+        super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
         """uvicorn calls it for whatever its parser or one of the above cannot take."""

@@ -262,6 +262,30 @@ def test_a_plain_http_client_is_answered(running: Daemon) -> None:
     assert json.loads(answer.split(b"\r\n\r\n", 1)[1])["execution_id"] == "e01"
 
 
+@pytest.mark.parametrize("path", ["executions/e01", "executions/none", "health", "executions?limit=5"])
+def test_an_answer_comes_in_one_piece(running: Daemon, path: str) -> None:
+    """Head and body at once: who waits is woken once."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as end:
+        end.settimeout(20)
+        end.connect(str(running.socket))
+        for _ in range(50):
+            end.sendall(f"GET {API}/{path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            head, _, body = end.recv(1 << 20).partition(b"\r\n\r\n")
+            assert f"content-length: {len(body)}\r\n".encode() in head + b"\r\n"
+            assert json.loads(body)
+
+
+def test_a_head_without_a_body_is_not_held_back(running: Daemon) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as end:
+        end.settimeout(20)
+        end.connect(str(running.socket))
+        for _ in range(2):
+            end.sendall(f"HEAD {API}/executions?limit=5 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            answer = end.recv(1 << 20)
+            assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+            assert answer.endswith(b"\r\n\r\n")
+
+
 def test_the_database_may_be_replaced_under_it(tmp_path: Path) -> None:
     """Removed while the daemon lives: it is made anew from the files, and readers see the new one."""
     with daemon(tmp_path, settle_seconds=0.05) as running:

@@ -61,7 +61,7 @@ LAYERS = (
     "api.questions api.changes api.values api.tallies api.traffic",
     "api.hub",
     "api.answers",
-    "api.service api.gate",
+    "api.service api.gate api.cork",
     "api.connection",
     "api.executions api.benchmarks api.host api.control api.events api.logs api.flows api.analytics",
     "api.document api.metrics api.backup",

@@ -45,6 +45,8 @@ class Watch:
 
     def __init__(self, folder: int) -> None:
         self.alive = True
+        # Kept: to make and give back so large a piece of memory takes longer than to read what came.
+        self._buffer = bytearray(BUFFER)
         self.descriptor = inotify_init()
         if self.descriptor < 0:
             raise _error("inotify_init")
@@ -65,11 +67,11 @@ class Watch:
         masks = 0
         for _ in range(READS):
             try:
-                data = os.read(self.descriptor, BUFFER)
+                length = os.readv(self.descriptor, [self._buffer])
             except BlockingIOError:
                 break
-            masks |= _collect(data, names)
-            if len(data) < BUFFER // 2:
+            masks |= _collect(bytes(memoryview(self._buffer)[:length]), names)
+            if length < BUFFER // 2:
                 break  # that was all; what came meanwhile makes the descriptor ready again
         if masks & ENDED:
             self.alive = False

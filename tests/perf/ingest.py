@@ -43,11 +43,10 @@ def latency(files: int) -> list[Result]:
     ours, floor = [], []
     with (
         home() as path,
-        apart() as alone,
         reevd(path / "reevd") as running,
-        peer("raw", _made(path / "in"), path / "floor.db"),
+        peer("raw", _made(path / "in"), path / "floor.db") as raw,
+        apart(running.process, raw),
     ):
-        alone()
         client, db = Client(running.socket), apsw.Connection(str(path / "floor.db"), flags=apsw.SQLITE_OPEN_READONLY)
         query = "SELECT 1 FROM execution_states WHERE execution_id = ?"
 

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -84,19 +85,24 @@ def peer(name: str, *arguments: object) -> Iterator[subprocess.Popen[bytes]]:
 
 
 @contextmanager
-def apart() -> Iterator[Callable[[], None]]:
-    """Keeps the first core from what is started, and gives it to the caller alone, when called.
+def apart(*processes: subprocess.Popen[bytes] | None) -> Iterator[None]:
+    """A core each for the caller and for the processes, their children's one after another; the last ones share one.
 
-    Who waits for an answer leaves its core, and the kernel may run there whoever has just been woken: then the answer
-    is there, and its reader has to wait for the core.
+    The kernel of a virtual machine takes a core that sleeps for one that is taken from it, and runs who is woken beside
+    whoever is awake: what is measured then is how they wait for each other.
     """
-    cores = os.sched_getaffinity(0)
-    first = min(cores)
-    os.sched_setaffinity(0, cores - {first} or cores)
+    cores = sorted(os.sched_getaffinity(0))
+    each = [0, *(pid for process in processes if process for pid in (process.pid, *_children(process.pid)))]
+    for pid, core in zip(each, chain(cores, repeat(cores[-1])), strict=False):
+        os.sched_setaffinity(pid, {core})
     try:
-        yield lambda: os.sched_setaffinity(0, {first})
+        yield
     finally:
         os.sched_setaffinity(0, cores)
+
+
+def _children(process: int) -> list[int]:
+    return [int(pid) for pid in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
 class Client:

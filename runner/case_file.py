@@ -157,7 +157,7 @@ class _Reader:
             instructions=tuple(self.instruction(item, steps) for item in expected),
             skip_instruction_validation=skip.boolean() if skip else False,
             min_score=parts["min_score"].number(0, 1) if "min_score" in parts else None,
-            success_criteria=tuple(map(criterion, criteria)),
+            success_criteria=tuple(criterion(item, len(steps) or 1) for item in criteria),
             tool_calls=tuple(call(item, steps) for item in parts["tool_calls"].items())
             if "tool_calls" in parts
             else (),

@@ -13,7 +13,7 @@ from runner.agents import Agent
 from runner.chain import Chain
 from runner.clock import Clock
 from runner.errors import RunnerError, StoppedError
-from runner.otel_file import LOCK, OtelFile, place
+from runner.otel_file import LOCK, OtelFile, exported, place
 from runner.play import play
 from runner.record import Failure, Order, Outcome, Record
 from runner.session import SessionFile
@@ -120,9 +120,9 @@ def _broken(failure: Failure) -> Outcome:
 
 
 def _tracing(clock: Clock, file: OtelFile | None, execution_id: str, liveness: str | None) -> Tracing:
-    if file is None:
+    if file is None and not exported(os.environ):
         return Tracing(clock)
     # Loading OpenTelemetry takes longer than a run: it comes after the session stands, and only where it is wanted.
     from runner.telemetry import Lines, Telemetry
 
-    return Telemetry(clock, Lines(file, execution_id, liveness))
+    return Telemetry(clock, Lines(file, execution_id, liveness) if file else None)

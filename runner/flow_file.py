@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from runner.case import Criterion, ExpectedCall, FlowStep
+from runner.tools import NAMES
 from runner.yaml_node import Node
 
 
@@ -45,12 +46,17 @@ def step_number(parts: dict[str, Node], steps: set[int]) -> int:
 def call(node: Node, steps: set[int]) -> ExpectedCall:
     """A call that solves the case, or a step of it."""
     parts = node.fields("tool_name params", "step")
-    return ExpectedCall(parts["tool_name"].text(), parts["params"].plain(), step_number(parts, steps))
+    return ExpectedCall(_tool(parts["tool_name"]), parts["params"].plain(), step_number(parts, steps))
 
 
-def criterion(node: Node) -> Criterion:
-    """What a flow must have come to."""
+def _tool(node: Node) -> str:
+    name = node.text()
+    return name if name in NAMES else node.fail(f"there is no tool {name[:40]!r}; there are {', '.join(NAMES)}")
+
+
+def criterion(node: Node, steps: int) -> Criterion:
+    """What a case of so many steps must have come to."""
     kind = node.fields("type", "required tool_name")["type"].choice("steps_completed", "tool_called")
     if kind == "steps_completed":
-        return Criterion(node.fields("type required")["required"].integer(least=1, most=1000), None)
-    return Criterion(None, node.fields("type tool_name")["tool_name"].text())
+        return Criterion(node.fields("type required")["required"].integer(least=1, most=steps), None)
+    return Criterion(None, _tool(node.fields("type tool_name")["tool_name"]))

@@ -97,7 +97,8 @@ def run(count: int, jobs: int, execute: Callable[[int], dict[str, Any]], stop: S
                 worker = busy.pop(connection)
                 number, found = worker.number, worker.take()
                 if found is None:
-                    found = {"exit_status": 1, "died": worker.end()}
+                    hint = "its session has no result; run it again"
+                    found = {"exit_status": 1, "died": worker.end(), "hint": hint}
                     worker = _Worker(execute)
                 idle.append(worker)
                 yield Done(number, found)

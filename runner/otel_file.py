@@ -19,6 +19,9 @@ FLOCK = struct.Struct("hhqqi4x")
 LOCK = "ofd-lock"
 
 
+ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where the telemetry goes. `own` is true where it is the name beside the session file, at which a reader
@@ -28,9 +31,18 @@ class Place:
     own: bool
 
 
+def _disabled(environment: Mapping[str, str]) -> bool:
+    return environment.get("OTEL_SDK_DISABLED", "").lower() == "true"
+
+
+def exported(environment: Mapping[str, str]) -> bool:
+    """Whether the settings name a collector: it is sent the spans, whether there is a file or not."""
+    return any(environment.get(name) for name in ENDPOINTS) and not _disabled(environment)
+
+
 def place(folder: Path, execution_id: str, environment: Mapping[str, str]) -> Place | None:
     """Where the settings put the telemetry; None where they turn it off."""
-    if environment.get("REEV_ENHANCED_OTEL") == "0" or environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
+    if environment.get("REEV_ENHANCED_OTEL") == "0" or _disabled(environment):
         return None
     usual = folder / f"enhanced_otel_{execution_id}.jsonl"
     wanted = environment.get("REEV_ENHANCED_OTEL_FILE")

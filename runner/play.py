@@ -32,40 +32,51 @@ def play(
 
     case = record.order.case
     asked = {"tool_name_list": list(NAMES), "user_prompt": case.prompt, "final_prompt": case.prompt}
-    about: dict[str, str | int] = {PROMPT: orjson.dumps(asked).decode(), AGENT_NAME: record.order.agent}
-    with tracing.span("execution", case.id, {**about, "reev.benchmark_id": case.id}):
+    about: dict[str, str | int | float] = {PROMPT: orjson.dumps(asked).decode(), AGENT_NAME: record.order.agent}
+    with tracing.span("execution", case.id, {**about, "reev.benchmark_id": case.id}) as measured:
         chain, agent, keys = open_chain(), make_agent(), fresh(case)
         prepare(chain, case, keys)
         before = lamports(chain, keys, keys.key_map)
         tools = RecordedTools(Tools(), Bench(chain, keys), record, tracing, stop)
         taken = _flow(Scene(chain, agent, keys, tools, record, tracing, stop))
+        failure = None if _succeeded(case, taken, record) else _failure(case, taken)
+        measured.error = failure.message if failure else None
     verdicts = tuple(
         verify(each, balances(chain, keys, each.pubkey, before[each.pubkey])) for each in case.ground_truth.assertions
     )
     done = [each for step in taken for each in step.instructions]
     last = next((step.sent for step in reversed(taken) if step.sent is not None), None)
     # Where no transaction is to be sent, none that was sent is what success on the chain means.
-    onchain = last is None if case.ground_truth.transaction_status == "None" else bool(last and last.succeeded)
+    none_wanted = case.ground_truth.transaction_status == "None"
+    onchain = last is None and failure is None if none_wanted else bool(last and last.succeeded)
     judged = score(case.ground_truth, done, succeeded=onchain, address=keys.address)
-    succeeded = _succeeded(case, taken, record)
-    return Outcome(succeeded, judged, verdicts, None if succeeded else _failure(case, taken))
+    return Outcome(failure is None, judged, verdicts, failure)
 
 
 def _flow(scene: Scene) -> list[Taken]:
     """All steps in order. A critical one that fails ends the flow; who depends on a failed one is not taken."""
     taken: list[Taken] = []
+    news: list[str] = []
     failed: dict[int, str] = {}
     ended = ""
     for step in scene.case.prompts:
         needed = next((number for number in step.depends_on if number in failed), None)
         why_not = ended or (f"it depends on step {needed}, which {failed[needed]}" if needed is not None else "")
-        found = skip(scene, step, why_not) if why_not else take(scene, step)
+        found = skip(scene, step, why_not) if why_not else take(scene, step, " ".join(news))
+        news = [*news, _became(step, found)] if why_not else [_became(step, found)]
         taken.append(found)
         if not found.succeeded:
             failed[step.step] = "was not taken" if why_not else "failed"
             if step.critical and not why_not:
                 ended = f"step {step.step} is critical, and failed"
     return taken
+
+
+def _became(step: FlowStep, found: Taken) -> str:
+    """A step's end, as the agent is told before the next one."""
+    if not found.succeeded:
+        return f"Step {step.step} failed: {found.why}."
+    return f"Step {step.step} is done" + (": its transaction succeeded." if found.sent else ".")
 
 
 def _succeeded(case: Case, taken: list[Taken], record: Record) -> bool:

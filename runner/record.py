@@ -126,11 +126,11 @@ class Record:
             "assertions": [verdict.to_json() for verdict in outcome.verdicts],
         }
         if self.usage:
-            document["metadata"]["usage"] = _sum(self.usage)
+            document["metadata"]["usage"] = total(self.usage)
         return document
 
 
-def _sum(usages: list[dict[str, Any]]) -> dict[str, Any]:
+def total(usages: list[dict[str, Any]]) -> dict[str, Any]:
     """Of all prompts of the run; a figure that one of them does not know is not known of the whole."""
     found: dict[str, Any] = {"model": usages[0]["model"]}
     for name in usages[0].keys() - {"model"}:

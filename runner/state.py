@@ -55,6 +55,17 @@ def observe(
     }
 
 
+def unobserved(keys: Keys, why: str) -> dict[str, Any]:
+    """The same of a step in which the run broke: the chain may be what broke it, and is not asked."""
+    return {
+        "last_transaction_status": "Failure",
+        "last_transaction_error": why,
+        "last_transaction_logs": [],
+        "account_states": {},
+        "key_map": dict(keys.key_map),
+    }
+
+
 def _state(account: Account | None) -> dict[str, Any]:
     # The runtime itself takes an account that is not there for an empty one of the system program.
     account = account or Account(0, SYSTEM_PROGRAM, False, b"")

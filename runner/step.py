@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from runner.agents import Agent, Move
+from runner.agents import Agent, Move, Task
 from runner.case import Case, FlowStep
 from runner.chain import Chain, Transaction
-from runner.errors import Kind
+from runner.errors import Kind, RunnerError, StoppedError
 from runner.instruction import Instruction
 from runner.keys import Keys
-from runner.record import Record
-from runner.state import observe
+from runner.record import Record, total
+from runner.state import observe, unobserved
 from runner.stop import StepTimeoutError, Stop
 from runner.toolbox import RecordedTools
-from runner.tracing import Tracing
+from runner.tracing import COST, INPUT_TOKENS, OUTPUT_TOKENS, STEP_STATUS, Measured, Tracing
 
 IDLE = "the agent proposed no instruction"
 
@@ -48,25 +48,49 @@ class Taken:
     kind: Kind = "agent"
 
 
-def take(scene: Scene, step: FlowStep) -> Taken:
-    """Raises AgentError, ChainError and StoppedError: they end the run, and no step goes on after them."""
-    calls = len(scene.record.tools)
+def take(scene: Scene, step: FlowStep, before: str) -> Taken:
+    """`before`: what became of the steps before, as the agent is told.
+
+    Raises AgentError, ChainError and StoppedError: they end the run, and no step goes on after them.
+    """
+    used = len(scene.record.usage)
     with scene.tracing.span("step", f"step_{step.step or 1}", {}) as measured:
         try:
-            with scene.stop.step(step.timeout):
-                move = scene.agent.act(scene.case, step.prompt or scene.case.prompt, scene.tools)
-                if move.info and "usage" in move.info:
-                    scene.record.usage.append(dict(move.info["usage"]))
-                with scene.stop.shield():
-                    sent = _execute(scene, move)
-        except StepTimeoutError as error:
-            measured.error = str(error)
-            _tell(scene, step, Move(()), None, "Failed", str(error))
-            return Taken(False, why=str(error), kind="timeout")
-        called = any(call["status"] == "success" for call in scene.record.tools[calls:])
-        found = _judge(scene.case, move, sent, called)
-        _tell(scene, step, move, sent, "Succeeded" if found.succeeded else "Failed", found.why)
+            found = _taken(scene, step, before)
+        except (RunnerError, StoppedError) as error:
+            if scene.case.flow:  # the others of its steps are told of, and so is the one that it broke in
+                scene.record.steps.append(_entry(step, Move(()), unobserved(scene.keys, str(error)), "Failed", error))
+            raise
+        finally:
+            _cost(measured, scene.record.usage[used:])
+        measured.attributes[STEP_STATUS] = "Succeeded" if found.succeeded else "Failed"
+        measured.error = found.why or None
     return found
+
+
+def _taken(scene: Scene, step: FlowStep, before: str) -> Taken:
+    calls = len(scene.record.tools)
+    task = Task(step.step, step.prompt or scene.case.prompt, before)
+    try:
+        with scene.stop.step(step.timeout):
+            move = scene.agent.act(scene.case, task, scene.tools)
+            with scene.stop.shield():
+                sent = _execute(scene, move)
+    except StepTimeoutError as error:
+        _tell(scene, step, Move(()), None, "Failed", str(error))
+        return Taken(False, why=str(error), kind="timeout")
+    called = any(call["status"] == "success" for call in scene.record.tools[calls:])
+    found = _judge(scene.case, move, sent, called)
+    _tell(scene, step, move, sent, "Succeeded" if found.succeeded else "Failed", found.why)
+    return found
+
+
+def _cost(measured: Measured, usages: list[dict[str, Any]]) -> None:
+    if usages:
+        spent = total(usages)
+        measured.attributes |= {INPUT_TOKENS: spent["input_tokens"], OUTPUT_TOKENS: spent["output_tokens"]}
+        if spent["cost_usd"] is not None:
+            measured.attributes[COST] = spent["cost_usd"]
 
 
 def skip(scene: Scene, step: FlowStep, why: str) -> Taken:
@@ -102,15 +126,19 @@ def _execute(scene: Scene, move: Move) -> Transaction | None:
 
 
 def _tell(scene: Scene, step: FlowStep, move: Move, sent: Transaction | None, status: str, why: str) -> None:
-    info = dict(move.info or {})
-    if scene.case.flow:
-        info |= {"step": step.step, "description": step.description, "status": status, "reason": why or None}
     none_wanted = scene.case.ground_truth.transaction_status == "None" and status == "Succeeded"
-    scene.record.steps.append(
-        {
-            "thought": move.thought,
-            "action": [each.to_json() for each in move.instructions],
-            "observation": observe(scene.chain, scene.keys, sent, why or IDLE, none_wanted=none_wanted),
-            "info": info,
-        }
-    )
+    observation = observe(scene.chain, scene.keys, sent, why or IDLE, none_wanted=none_wanted)
+    scene.record.steps.append(_entry(step, move, observation, status, why))
+
+
+def _entry(step: FlowStep, move: Move, observation: dict[str, Any], status: str, why: object) -> dict[str, Any]:
+    """A step as the session file tells it."""
+    info = dict(move.info or {})
+    if step.step:
+        info |= {"step": step.step, "description": step.description, "status": status, "reason": str(why) or None}
+    return {
+        "thought": move.thought,
+        "action": [each.to_json() for each in move.instructions],
+        "observation": observation,
+        "info": info,
+    }

@@ -18,13 +18,25 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor, Tra
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import Span, StatusCode, set_span_in_context
+from opentelemetry.trace import SpanKind as Side
 
 from runner import __version__
 from runner.clock import Clock, rfc3339
-from runner.otel_file import LOCK, OtelFile
-from runner.tracing import PROMPT, TOOL_ARGUMENTS, TOOL_NAME, TOOL_RESULT, Measured, SpanKind, Tracing
+from runner.otel_file import LOCK, OtelFile, exported
+from runner.tracing import (
+    COST,
+    INPUT_TOKENS,
+    OUTPUT_TOKENS,
+    PROMPT,
+    STEP_STATUS,
+    TOOL_ARGUMENTS,
+    TOOL_NAME,
+    TOOL_RESULT,
+    Measured,
+    SpanKind,
+    Tracing,
+)
 
-ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 EXPORT_SECONDS = 2
 KIND = "reev.span"
 OPERATION = "gen_ai.operation.name"
@@ -36,10 +48,13 @@ OPERATIONS: dict[SpanKind, str] = {
 }
 
 
-class Telemetry(Tracing):
-    """Sends each span to the SDK, as the child of the one that is open."""
+USAGE = {"input_tokens": INPUT_TOKENS, "output_tokens": OUTPUT_TOKENS, "cost_usd": COST}
 
-    def __init__(self, clock: Clock, lines: Lines, environ: Mapping[str, str] = os.environ) -> None:
+
+class Telemetry(Tracing):
+    """Sends each span to the SDK, as the child of the one that is open. `lines` is None where no file is wanted."""
+
+    def __init__(self, clock: Clock, lines: Lines | None, environ: Mapping[str, str] = os.environ) -> None:
         super().__init__(clock)
         # Set here, not by the environment: a line must come out whole, and every time.
         limits = SpanLimits(
@@ -53,9 +68,10 @@ class Telemetry(Tracing):
             span_limits=limits,
             shutdown_on_exit=False,
         )
-        provider.add_span_processor(lines)
+        if lines is not None:
+            provider.add_span_processor(lines)
         self._provider = provider
-        if any(environ.get(name) for name in ENDPOINTS):
+        if exported(environ):
             _export(provider)
         self._tracer = provider.get_tracer("reev-runner", __version__)
         self._open: list[Span] = []
@@ -66,7 +82,10 @@ class Telemetry(Tracing):
     def begin(self, kind: SpanKind, name: str, measured: Measured) -> Span:
         context = set_span_in_context(self._open[-1], Context()) if self._open else Context()
         attributes = {KIND: kind, OPERATION: OPERATIONS[kind], **measured.attributes}
-        span = self._tracer.start_span(name, context, attributes=attributes, start_time=measured.started_at)
+        # The names and sides are those of the GenAI semantic conventions.
+        full = f"{OPERATIONS[kind]} {name}" if kind in ("model", "tool") else name
+        side = Side.CLIENT if kind == "model" else Side.INTERNAL
+        span = self._tracer.start_span(full, context, side, attributes, start_time=measured.started_at)
         self._open.append(span)
         return span
 
@@ -120,8 +139,11 @@ class Lines(SpanProcessor):
                 "error_message": span.status.description if failed else None,
             }
             self._line("ToolOutput", at, step_nanos=at - (span.start_time or at), tool_output=output)
-        elif attributes[KIND] == "step" and not failed:
-            self._line("StepComplete", at, metadata={"step_name": span.name})
+        elif attributes[KIND] == "step" and STEP_STATUS in attributes:  # else the run broke in it
+            metadata: dict[str, Any] = {"step_name": span.name, "status": attributes[STEP_STATUS]}
+            if INPUT_TOKENS in attributes:
+                metadata["usage"] = {name: attributes.get(attribute) for name, attribute in USAGE.items()}
+            self._line("StepComplete", at, metadata=metadata)
 
     def _line(self, event_type: str, at: int, *, step_nanos: int | None = None, **carried: Any) -> None:
         event = {

@@ -17,6 +17,7 @@ from runner.tracing import (
     INPUT_TOKENS,
     MODEL,
     OUTPUT_TOKENS,
+    PROVIDER,
     TOOL_ARGUMENTS,
     TOOL_NAME,
     TOOL_RESULT,
@@ -48,9 +49,10 @@ class RecordedTools:
             self._record.event("ToolCall", 1, {"tool_name": name, "params": {}}, at=measured.started_at)
         self._close(name, {}, Called(None, (), error), measured, "error")
 
-    def request(self, model: str, ask: Callable[[], A]) -> A:
+    def request(self, model: str, provider: str, ask: Callable[[], A]) -> A:
         """Asks a model; the question, its tokens and its time are traced and recorded, also where it fails."""
-        with self._stop.shield(), self._tracing.span("model", model, {MODEL: model}) as measured:
+        about = {MODEL: model, PROVIDER: provider}
+        with self._stop.shield(), self._tracing.span("model", model, about) as measured:
             told: dict[str, Any] = {"model": model}
             try:
                 with self._stop.exposed():
@@ -64,6 +66,9 @@ class RecordedTools:
             finally:
                 self._record.event("LlmRequest", 1, told, at=measured.started_at)
         return reply
+
+    def spend(self, usage: Mapping[str, Any]) -> None:
+        self._record.usage.append(dict(usage))
 
     def call(self, name: str, arguments: Mapping[str, Any]) -> Called:
         """A call that is refused comes back with its error; a chain that fails, or the run's end, is raised."""

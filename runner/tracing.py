@@ -15,7 +15,10 @@ PROMPT = "reev.prompt"
 AGENT_NAME = "gen_ai.agent.name"
 MODEL = "gen_ai.request.model"
 INPUT_TOKENS = "gen_ai.usage.input_tokens"
+PROVIDER = "gen_ai.provider.name"
 OUTPUT_TOKENS = "gen_ai.usage.output_tokens"
+COST = "reev.usage.cost_usd"
+STEP_STATUS = "reev.step.status"
 TOOL_NAME = "gen_ai.tool.name"
 TOOL_ARGUMENTS = "gen_ai.tool.call.arguments"
 TOOL_RESULT = "gen_ai.tool.call.result"
@@ -30,7 +33,7 @@ class Measured:
 
     started_at: int
     ended_at: int = 0
-    attributes: dict[str, str | int] = field(default_factory=dict)
+    attributes: dict[str, str | int | float] = field(default_factory=dict)
     error: str | None = None
 
 
@@ -39,7 +42,7 @@ class Tracing:
         self._clock = clock
 
     @contextmanager
-    def span(self, kind: SpanKind, name: str, attributes: Mapping[str, str | int]) -> Iterator[Measured]:
+    def span(self, kind: SpanKind, name: str, attributes: Mapping[str, str | int | float]) -> Iterator[Measured]:
         """An exception that leaves the block becomes the span's error, and goes on."""
         measured = Measured(self._clock.now(), attributes=dict(attributes))
         begun = self.begin(kind, name, measured)

@@ -30,6 +30,15 @@ class Move:
     info: Mapping[str, Any] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One prompt of a case. `step` is 0 where the case has but one; `before`: what became of the steps before."""
+
+    step: int
+    prompt: str
+    before: str = ""
+
+
 class Answered(Protocol):
     """What a model's service says of an answer; tokens as it counted them."""
 
@@ -61,12 +70,15 @@ class Toolbox(Protocol):
     def refuse(self, name: str, error: str) -> None:
         """Records a call that was asked for and cannot be made."""
 
-    def request(self, model: str, ask: Callable[[], A]) -> A:
+    def request(self, model: str, provider: str, ask: Callable[[], A]) -> A:
         """Has the question asked, and records it."""
+
+    def spend(self, usage: Mapping[str, Any]) -> None:
+        """Records what a prompt has cost, however it ended."""
 
 
 class Agent(Protocol):
-    def act(self, case: Case, prompt: str, tools: Toolbox) -> Move:
+    def act(self, case: Case, task: Task, tools: Toolbox) -> Move:
         """Works on one prompt of the case. Raises AgentError where the agent cannot be reached or cannot act."""
 
 

@@ -28,9 +28,13 @@ class Reply(NamedTuple):
 
 
 class Service(NamedTuple):
-    """Where a model is to be had. `pause`: seconds before the first new try; each one after waits twice as long."""
+    """Where a model is to be had. `pause`: seconds before the first new try; each one after waits twice as long.
+
+    model: empty where the first one is asked for that the server has. provider: who runs the service, in one word
+    """
 
     model: str
+    provider: str
     address: str
     key: str
     key_variable: str
@@ -70,8 +74,9 @@ class Completions:
 
     def _answer(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
         """The JSON of the first good answer, of so many tries."""
-        why = ""
+        why, hint = "", ""
         for attempt in range(TRIES):
+            hint = "start it, or see its address; try again later"
             try:
                 with self._client.stream(method, path, json=body) as answer:
                     text = _text(answer)
@@ -85,10 +90,11 @@ class Completions:
                 why = f"it answered {answer.status_code} {answer.reason_phrase}{_said(text)}"
                 if answer.status_code < 500 and answer.status_code not in AGAIN:
                     raise self._refused(answer.status_code, why)
+                hint = "try again later, or see what the service says of itself"
                 self._wait(attempt, answer.headers.get("retry-after"))
                 continue
             self._wait(attempt, None)
-        raise self._error(f"{why} ({TRIES} tries)", "start it, or see its address; try again later")
+        raise self._error(f"{why} ({TRIES} tries)", hint)
 
     def _wait(self, attempt: int, wished: str | None) -> None:
         """Longer each time, and never at the same moment as everybody else; or as long as the server wishes."""
@@ -107,7 +113,7 @@ class Completions:
         return self._error(why, "see what the service says; another --agent may do")
 
     def _error(self, why: str, hint: str) -> AgentError:
-        return AgentError("asking", f"{self._service.model} at {self._service.address}", why, hint)
+        return AgentError("asking", f"{self._service.model or 'for a model'} at {self._service.address}", why, hint)
 
 
 def _text(answer: httpx.Response) -> bytes:

@@ -6,6 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import orjson
+
+from runner.agents import Task
 from runner.case import Case
 
 SYSTEM = """You act on the Solana blockchain for a user, by calling tools.
@@ -17,6 +20,9 @@ thing to be done, in order, and then say in a sentence what you have done.
 Amounts are in the smallest unit: lamports (1 SOL = 1000000000), or the mint's (USDC has 6 decimals)."""
 
 
+CUT_OFF = "the time of this step was over before the call came back"
+
+
 class Asked(NamedTuple):
     """A call that the model asks for. `error` says what is wrong with it; then `arguments` are empty."""
 
@@ -26,7 +32,7 @@ class Asked(NamedTuple):
     error: str | None = None
 
 
-def opening(case: Case, prompt: str) -> list[dict[str, Any]]:
+def opening(case: Case, task: Task) -> list[dict[str, Any]]:
     """The messages that it begins with."""
     accounts = []
     for account in case.initial_state:
@@ -35,13 +41,17 @@ def opening(case: Case, prompt: str) -> list[dict[str, Any]]:
             token = account.token
             told |= {"token_account_of": token.owner, "mint": token.mint, "amount": str(token.amount)}
         accounts.append(told)
-    content = f"{prompt}\n\nThe accounts, as they stand:\n{json.dumps(accounts, indent=1)}"
+    content = f"{task.prompt}\n\nThe accounts, as they stand:\n{json.dumps(accounts, indent=1)}"
     return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": content}]
 
 
-def going_on(prompt: str) -> dict[str, Any]:
-    """The message of a flow's next step."""
-    return {"role": "user", "content": prompt}
+def going_on(messages: list[dict[str, Any]], task: Task) -> list[dict[str, Any]]:
+    """The messages of a flow's next step. Calls that were cut off are answered: servers want each of them to be."""
+    last = next((n for n in reversed(range(len(messages))) if messages[n]["role"] == "assistant"), len(messages))
+    answers = {message.get("tool_call_id") for message in messages[last:]}
+    open_calls = [call["id"] for m in messages[last : last + 1] for call in m.get("tool_calls", ())]
+    closed = [_answer(each, {"error": CUT_OFF}) for each in open_calls if each not in answers]
+    return [*closed, {"role": "user", "content": f"{task.before}\n\n{task.prompt}".lstrip()}]
 
 
 def read(message: Mapping[str, Any], turn: int) -> tuple[dict[str, Any], list[Asked]]:
@@ -74,19 +84,26 @@ def _asked(call: Any, fallback: str) -> Asked:
     if isinstance(arguments, str):
         try:
             arguments = json.loads(arguments or "{}")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return Asked(identity, name, {}, f"the arguments are no JSON ({error}): send one JSON object")
     if arguments is None:
         arguments = {}
     if not isinstance(arguments, dict):
         return Asked(identity, name, {}, f"the arguments are a JSON {type(arguments).__name__}: send one JSON object")
+    try:
+        orjson.dumps(arguments)  # as they are recorded: a number may have more digits, or a text be none
+    except TypeError as error:
+        return Asked(identity, name, {}, f"the arguments cannot be taken ({error}): send one plain JSON object")
     return Asked(identity, name, arguments)
 
 
 def answered(asked: Asked, result: Any, error: str | None) -> dict[str, Any]:
     """What the tool said, as the model gets it."""
-    content = {"error": error} if error is not None else {"result": result}
-    return {"role": "tool", "tool_call_id": asked.id, "content": json.dumps(content)}
+    return _answer(asked.id, {"error": error} if error is not None else {"result": result})
+
+
+def _answer(call: str, content: dict[str, Any]) -> dict[str, Any]:
+    return {"role": "tool", "tool_call_id": call, "content": json.dumps(content)}
 
 
 def same(asked: Asked) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from runner.agents import Move, Toolbox
+from runner.agents import Move, Task, Toolbox
 from runner.case import Case, ExpectedInstruction, Name
 from runner.errors import AgentError
 from runner.instruction import SYSTEM_PROGRAM, TOKEN_PROGRAM, Instruction
@@ -18,10 +18,9 @@ TOKEN_TRANSFER_CHECKED = (b"\x0c", 10, 4)
 
 
 class Deterministic:
-    def act(self, case: Case, prompt: str, tools: Toolbox) -> Move:
+    def act(self, case: Case, task: Task, tools: Toolbox) -> Move:
         """Raises AgentError where the ground truth holds no instruction, or one that no tool makes."""
-        number = next((step.step for step in case.flow if step.prompt == prompt), 0)
-        calls = self._calls(case, number)
+        calls = self._calls(case, task.step)
         if not calls:
             raise _unplayable(case, "its ground truth tells neither an instruction nor a call for this prompt")
         instructions: list[Instruction] = []

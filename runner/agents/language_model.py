@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from runner.agents import Move, Toolbox
+import httpx
+
+from runner.agents import Move, Task, Toolbox
 from runner.agents.completions import Completions, Service
 from runner.agents.conversation import Asked, answered, going_on, opening, read, same
 from runner.case import Case
@@ -15,6 +17,7 @@ from runner.errors import AgentError
 from runner.instruction import Instruction
 
 TURNS, TOOL_CALLS = 12, 32
+SUCH_AS = "give a whole one, such as http://localhost:1234/v1"
 MILLION = 1_000_000
 
 
@@ -42,17 +45,28 @@ class LanguageModel:
             self._completions.close()
             self._completions = Completions(service)
         self._model, self._turns, self._calls = service.model, turns, calls
+        self._provider = service.provider
         self._messages: list[dict[str, Any]] = []
+        self._usage = Usage(service.model)
 
-    def act(self, case: Case, prompt: str, tools: Toolbox) -> Move:
+    def act(self, case: Case, task: Task, tools: Toolbox) -> Move:
         """Asks, and has the tools called that it asks for, until it answers without a call or a bound is met."""
-        self._messages += [going_on(prompt)] if self._messages else opening(case, prompt)
+        self._messages += going_on(self._messages, task) if self._messages else opening(case, task)
+        self._usage = Usage(self._model)
+        try:
+            return self._converse(tools)
+        finally:
+            tools.spend(self._spent())
+
+    def _converse(self, tools: Toolbox) -> Move:
         collected: dict[str, tuple[Instruction, ...]] = {}
-        usage, thought, ended = Usage(self._model), None, "turns"
+        thought, ended = None, "turns"
         definitions = list(tools.definitions)
         for turn in range(self._turns):
-            reply = tools.request(self._model, lambda: self._completions.ask(self._messages, definitions))
-            usage = self._spent(usage, reply.input_tokens, reply.output_tokens)
+            reply = tools.request(
+                self._model, self._provider, lambda: self._completions.ask(self._messages, definitions)
+            )
+            self._count(reply.input_tokens, reply.output_tokens)
             message, calls = read(reply.message, turn)
             self._messages.append(message)
             thought = message["content"] or thought
@@ -60,22 +74,25 @@ class LanguageModel:
                 ended = reply.finish_reason or "stop"
                 break
             for asked in calls:
-                if usage.tool_calls >= self._calls:
+                if self._usage.tool_calls >= self._calls:
                     refusal = f"no more than {self._calls} calls: answer now, without one"
                     self._messages.append(answered(asked, None, refusal))
                     continue
-                usage = replace(usage, tool_calls=usage.tool_calls + 1)
+                self._usage = replace(self._usage, tool_calls=self._usage.tool_calls + 1)
                 self._messages.append(_called(asked, tools, collected))
-        told = {name: getattr(usage, name) for name in usage.__slots__}
         instructions = tuple(each for several in collected.values() for each in several)
-        return Move(instructions, thought, {"usage": told, "ended": ended})
+        return Move(instructions, thought, {"usage": self._spent(), "ended": ended})
 
-    def _spent(self, usage: Usage, read: int, written: int) -> Usage:
+    def _spent(self) -> dict[str, Any]:
+        return {name: getattr(self._usage, name) for name in Usage.__slots__}
+
+    def _count(self, read: int, written: int) -> None:
+        usage = self._usage
         read, written = usage.input_tokens + read, usage.output_tokens + written
         cost = None
         if self._prices:
             cost = round((read * self._prices[0] + written * self._prices[1]) / MILLION, 9)
-        return replace(usage, turns=usage.turns + 1, input_tokens=read, output_tokens=written, cost_usd=cost)
+        self._usage = replace(usage, turns=usage.turns + 1, input_tokens=read, output_tokens=written, cost_usd=cost)
 
 
 def _called(asked: Asked, tools: Toolbox, collected: dict[str, tuple[Instruction, ...]]) -> dict[str, Any]:
@@ -96,7 +113,8 @@ def _called(asked: Asked, tools: Toolbox, collected: dict[str, tuple[Instruction
 def open_agent(name: str, environ: Mapping[str, str]) -> LanguageModel:
     """By its name on the command line. Raises AgentError where the environment lacks what it needs."""
     service = SERVICES[name](environ)
-    if service.key_variable and not service.key and name != "local":
+    service = service._replace(key=_key(service), address=_address(service, name))
+    if not service.key and name != "local":
         why = f"{service.key_variable} is not set"
         raise AgentError(
             "opening the agent", name, why, f"export {service.key_variable}=... with the key of the service"
@@ -110,36 +128,57 @@ def open_agent(name: str, environ: Mapping[str, str]) -> LanguageModel:
     return LanguageModel(service._replace(pause=pause), known, turns, calls)
 
 
+def _key(service: Service) -> str:
+    """What no header can carry would be quoted in errors, and a key must stand in none."""
+    key = service.key.strip()
+    if not all("!" <= letter <= "~" for letter in key):
+        why = "it holds a character that no key has, such as a space or a line's end"
+        raise AgentError("reading the key in", service.key_variable, why, "copy it again, and nothing else")
+    return key
+
+
+def _address(service: Service, name: str) -> str:
+    address = service.address.strip()
+    try:
+        url = httpx.URL(address)
+    except httpx.InvalidURL as error:
+        raise AgentError("opening the agent", name, f"its address {address!r} is none: {error}", SUCH_AS) from None
+    if url.scheme not in ("http", "https") or not url.host:
+        raise AgentError("opening the agent", name, f"its address {address!r} is none", SUCH_AS)
+    return address
+
+
 def _bound(environ: Mapping[str, str], name: str, default: int) -> int:
     return max(1, int(_number(environ, name, default)))
 
 
 def _number(environ: Mapping[str, str], name: str, default: float) -> float:
     text = environ.get(name, "")
+    if not text:
+        return default
     try:
-        found = float(text) if text else default
+        found = float(text)
     except ValueError:
-        found = -1.0
-    if found < 0 or found == math.inf:
+        found = math.nan
+    if not 0 <= found < math.inf:
         raise AgentError("reading", f"{name}={text}", "it is no number", "give a number that is not below zero")
     return found
 
 
 def _zai(environ: Mapping[str, str]) -> Service:
     address = environ.get("ZAI_API_URL") or "https://api.z.ai/api/paas/v4"
-    return Service("glm-4.6", address, environ.get("ZAI_API_KEY", ""), "ZAI_API_KEY")
+    return Service("glm-4.6", "z.ai", address, environ.get("ZAI_API_KEY", ""), "ZAI_API_KEY")
 
 
 def _zai_coding(environ: Mapping[str, str]) -> Service:
     address = environ.get("GLM_CODING_API_URL") or "https://api.z.ai/api/coding/paas/v4"
-    return Service("glm-4.6", address, environ.get("GLM_CODING_API_KEY", ""), "GLM_CODING_API_KEY")
+    return Service("glm-4.6", "z.ai", address, environ.get("GLM_CODING_API_KEY", ""), "GLM_CODING_API_KEY")
 
 
 def _local(environ: Mapping[str, str]) -> Service:
     address = environ.get("REEV_LOCAL_URL") or "http://localhost:1234/v1"
-    return Service(
-        environ.get("REEV_LOCAL_MODEL", ""), address, environ.get("REEV_LOCAL_API_KEY", ""), "REEV_LOCAL_API_KEY"
-    )
+    key, variable = environ.get("REEV_LOCAL_API_KEY", ""), "REEV_LOCAL_API_KEY"
+    return Service(environ.get("REEV_LOCAL_MODEL", ""), "local", address, key, variable)
 
 
 SERVICES = {"glm-4.6": _zai, "glm-4.6-coding": _zai_coding, "local": _local}

@@ -35,9 +35,15 @@ class RpcChain:
 
     def __init__(self, url: str) -> None:
         """Raises ChainError where nothing answers there."""
-        if not url.startswith(("http://", "https://")):
+        try:
+            address = httpx.URL(url)
+        except httpx.InvalidURL:
+            address = httpx.URL()
+        if address.scheme not in ("http", "https") or not address.host:
             raise ChainError("connecting to the chain at", url, "it is no address", "such as http://127.0.0.1:8899")
         self._url, self._number = url, 0
+        # Services put their keys into the address: what is told of it has none.
+        self._shown = str(address.copy_with(userinfo=b"", query=None, fragment=None))
         self._client = httpx.Client(timeout=TIMEOUT)
         self._call("getVersion")
 
@@ -136,4 +142,4 @@ class RpcChain:
         return self._error(method, f"{error.get('message')} (code {error.get('code')})", "see the log of the endpoint")
 
     def _error(self, method: str, why: str, hint: str) -> ChainError:
-        return ChainError(f"calling {method} at", self._url, why, hint)
+        return ChainError(f"calling {method} at", self._shown, why, hint)

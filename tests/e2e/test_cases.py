@@ -133,12 +133,35 @@ def test_each_step_is_told_of(tmp_path: Path) -> None:
     assert names == ["step_1", "step_2"]
 
 
+def steps_in_telemetry(home: Path) -> list[tuple[str, str]]:
+    events = map(json.loads, (home / "enhanced_otel_it.jsonl").read_text().splitlines())
+    return [(e["metadata"]["step_name"], e["metadata"]["status"]) for e in events if e["event_type"] == "StepComplete"]
+
+
+def test_steps_of_the_same_words_are_still_two(tmp_path: Path) -> None:
+    done, session = run(
+        tmp_path, flow(tmp_path, {"amount": GOOD, "prompt": "pay"}, {"amount": 2 * GOOD, "prompt": "pay"})
+    )
+    assert done.returncode == 0, done.stdout
+    states = session["final_result"]["data"]["steps"][-1]["observation"]["account_states"]
+    assert states[OTHER]["lamports"] == 3 * GOOD
+
+
+def test_the_step_in_which_a_run_breaks_is_told_of(tmp_path: Path) -> None:
+    done, session = run(tmp_path, flow(tmp_path, {"amount": GOOD}, {"amount": -1}, {"amount": GOOD}))
+    assert done.returncode == 3
+    assert told(session) == ["Succeeded", "Failed"]
+    assert "sol_transfer refused" in session["final_result"]["data"]["steps"][1]["info"]["reason"]
+    assert steps_in_telemetry(tmp_path) == [("step_1", "Succeeded")]
+
+
 def test_a_critical_step_that_fails_ends_the_flow(tmp_path: Path) -> None:
     done, session = run(tmp_path, flow(tmp_path, {"amount": TOO_MUCH}, {"amount": GOOD}))
     assert done.returncode == 1
     assert told(session) == ["Failed", "Skipped"]
     assert session["final_result"]["data"]["steps"][1]["info"]["reason"] == "step 1 is critical, and failed"
     assert session["final_result"]["error"]["message"].startswith("step 1: Error processing Instruction 0")
+    assert steps_in_telemetry(tmp_path) == [("step_1", "Failed")]
 
 
 def test_one_that_is_not_critical_does_not_but_who_depends_on_it_is_left_out(tmp_path: Path) -> None:
@@ -163,10 +186,10 @@ import sys, time
 from runner.agents import AGENTS, Move
 from runner.cli import main
 class Slow:
-    def act(self, case, prompt, tools):
-        if prompt == "step 1":
+    def act(self, case, task, tools):
+        if task.prompt == "step 1":
             time.sleep(60)
-        return AGENTS["deterministic"]().act(case, prompt, tools)
+        return AGENTS["deterministic"]().act(case, task, tools)
 sys.exit(main(sys.argv[1:], agents={"slow": Slow}))
 """
 

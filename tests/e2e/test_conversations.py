@@ -152,10 +152,43 @@ def test_a_conversation(path: Path, tmp_path: Path) -> None:
         assert result["data"]["steps"][0]["thought"] == expect["thought"]
     if "usage" in expect:
         assert session["metadata"]["usage"] == expect["usage"]
+        if done.returncode != 3:
+            assert telemetry_usage(tmp_path) == {
+                name: pytest.approx(expect["usage"][name]) for name in ("input_tokens", "output_tokens", "cost_usd")
+            }
+    if "prompted" in expect:
+        prompts = [m["content"] for m in service.asked[-1]["messages"] if m["role"] == "user"]
+        assert expect["prompted"] in prompts[-1]
     asked = [event for event in session["events"] if event["event_type"] == "LlmRequest"]
     assert len(asked) >= min(1, len(service.asked))
     files = "".join(file.read_text() for file in tmp_path.iterdir())
     assert KEY not in files + said
+
+
+def telemetry_usage(home: Path) -> dict[str, Any]:
+    """As the telemetry's steps tell it, in all."""
+    events = [json.loads(line) for line in (home / "enhanced_otel_it.jsonl").read_text().splitlines()]
+    steps = [event["metadata"]["usage"] for event in events if event["event_type"] == "StepComplete"]
+    known = {name: [step[name] for step in steps] for name in steps[0]}
+    return {name: None if None in told else sum(told) for name, told in known.items()}
+
+
+def test_a_call_that_was_cut_off_is_answered_before_the_next_step() -> None:
+    """As servers want it: no call without an answer."""
+    from runner.agents import Task
+    from runner.agents.conversation import going_on
+
+    calls = [{"id": name, "type": "function", "function": {"name": "t", "arguments": "{}"}} for name in ("a", "b")]
+    said: list[dict[str, Any]] = [
+        {"role": "user", "content": "first"},
+        {"role": "assistant", "content": None, "tool_calls": calls},
+        {"role": "tool", "tool_call_id": "a", "content": "{}"},
+    ]
+    *answers, prompt = going_on(said, Task(2, "second", "Step 1 failed: it took too long."))
+    assert [(m["role"], m["tool_call_id"]) for m in answers] == [("tool", "b")]
+    assert "over before the call came back" in answers[0]["content"]
+    assert prompt == {"role": "user", "content": "Step 1 failed: it took too long.\n\nsecond"}
+    assert len(going_on([*said, *answers, prompt], Task(3, "third"))) == 1
 
 
 def test_a_service_that_is_not_there(tmp_path: Path) -> None:

@@ -20,15 +20,19 @@ import os, signal, sys, time
 from runner.agents import AGENTS
 from runner.cli import main
 class Dies:
-    def act(self, case, prompt, tools):
+    def act(self, case, task, tools):
         if case.id.startswith("003"):
             os.kill(os.getpid(), signal.SIGKILL)
-        return AGENTS["deterministic"]().act(case, prompt, tools)
+        return AGENTS["deterministic"]().act(case, task, tools)
 class Hangs:
-    def act(self, case, prompt, tools):
+    def act(self, case, task, tools):
         open(sys.argv[-1] + "/began-" + str(os.getpid()), "w").close()
         time.sleep(60)
-sys.exit(main(sys.argv[1:], agents={**AGENTS, "dies": Dies, "hangs": Hangs}))
+class Slow:
+    def act(self, case, task, tools):
+        time.sleep(1)
+        return AGENTS["deterministic"]().act(case, task, tools)
+sys.exit(main(sys.argv[1:], agents={**AGENTS, "dies": Dies, "hangs": Hangs, "slow": Slow}))
 """
 
 
@@ -62,6 +66,18 @@ def test_one_whose_process_is_killed_fails_alone(tmp_path: Path) -> None:
     assert done.stdout.count("✔ 001-sol-transfer") == 2
     ended = Counter(session["final_result"] is not None for session in sessions(tmp_path))
     assert ended == {True: 2, False: 1}
+
+
+def test_one_that_cannot_leave_its_files_says_why_and_the_others_go_on(tmp_path: Path) -> None:
+    shared = {**os.environ, "REEV_ENHANCED_OTEL_FILE": str(tmp_path / "shared.jsonl")}
+    command = [sys.executable, "-c", PROGRAM, FIRST, "--repeat", "3", "--jobs", "3", "--agent", "slow"]
+    command += ["--sessions-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, env=shared, capture_output=True, text=True, timeout=60)
+    assert done.returncode not in (0, 3)
+    assert "another run writes to it" in done.stderr
+    assert "{session_id}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "✔ 001-sol-transfer" in done.stdout
 
 
 def test_interrupted_all_end_and_say_so(tmp_path: Path) -> None:

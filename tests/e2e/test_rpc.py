@@ -62,6 +62,13 @@ def test_nobody_there(tmp_path: Path) -> None:
     assert session["final_result"]["error"]["kind"] == "chain"
 
 
+def test_the_key_in_an_address_is_not_told(tmp_path: Path) -> None:
+    done, _ = run(tmp_path, CASES[0], "--rpc-url", "http://me:SECRET@127.0.0.1:9/v1?api-key=SECRET")
+    assert done.returncode == 3
+    assert "http://127.0.0.1:9/v1" in done.stderr
+    assert "SECRET" not in done.stderr + "".join(file.read_text() for file in tmp_path.iterdir())
+
+
 def test_a_chain_whose_accounts_cannot_be_set_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
     with endpoint(cheats=False) as chain:
         done, session = run(tmp_path, CASES[0], "--rpc-url", chain.address)

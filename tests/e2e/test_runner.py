@@ -33,16 +33,16 @@ from runner.agents import AGENTS, Move
 from runner.cli import main
 
 class Patient:
-    def act(self, case, prompt, tools):
+    def act(self, case, task, tools):
         tools.call("get_account_balance", {"pubkey": "USER_WALLET_PUBKEY"})
         os.read(0, 1)
         tools.call("get_account_balance", {"pubkey": "NOBODY"})
         tools.call("no_such_tool", {})
         os.read(0, 1)
-        return AGENTS["deterministic"]().act(case, prompt, tools)
+        return AGENTS["deterministic"]().act(case, task, tools)
 
 class Busy:
-    def act(self, case, prompt, tools):
+    def act(self, case, task, tools):
         while True:
             try:
                 tools.call("get_account_balance", {"pubkey": "USER_WALLET_PUBKEY"})
@@ -50,11 +50,11 @@ class Busy:
                 pass
 
 class Idle:
-    def act(self, case, prompt, tools):
+    def act(self, case, task, tools):
         return Move(())
 
 class Broken:
-    def act(self, case, prompt, tools):
+    def act(self, case, task, tools):
         return {}["the agent's mistake"]
 
 ours = {"patient": Patient, "busy": Busy, "idle": Idle, "broken": Broken}
@@ -261,7 +261,7 @@ def test_the_files_have_the_documented_shape(folder, case):
     assert events[1]["tool_input"]["tool_args"] == document["final_result"]["tools"][0]["params"]
     assert events[2]["tool_output"]["results"] == document["final_result"]["tools"][0]["result"]
     assert events[2]["timing"]["step_timeuse_ms"] > 0
-    assert events[3]["metadata"] == {"step_name": "step_1"}
+    assert events[3]["metadata"] == {"step_name": "step_1", "status": told["status"]}
     (call,) = document["final_result"]["tools"]
     took = datetime.fromisoformat(call["end_time"]) - datetime.fromisoformat(call["start_time"])
     assert took.total_seconds() * 1000 == pytest.approx(events[2]["timing"]["step_timeuse_ms"], abs=0.01)
@@ -593,16 +593,19 @@ def test_output_without_unicode(tmp_path):
     assert ended.stdout.startswith("ok 001-sol-transfer: Succeeded")
 
 
-def test_spans_go_to_a_collector_as_well(tmp_path):
+@pytest.mark.parametrize("file", ["1", "0"])
+def test_spans_go_to_a_collector_as_well(tmp_path, file):
     with loopback() as collector:
         settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.address, "OTEL_EXPORTER_OTLP_COMPRESSION": "none"}
+        settings["REEV_ENHANCED_OTEL"] = file
         ended = run(FIRST, "--sessions-dir", tmp_path, **settings)
         assert ended.returncode == 0, ended.stderr
         requests = [ExportTraceServiceRequest.FromString(got.body) for got in collector.got]
     spans = {s.name: s for r in requests for rs in r.resource_spans for ss in rs.scope_spans for s in ss.spans}
-    assert set(spans) == {"001-sol-transfer", "step_1", "sol_transfer"}
-    assert spans["sol_transfer"].parent_span_id == spans["step_1"].span_id
-    told = {a.key: a.value.string_value for a in spans["sol_transfer"].attributes}
+    call = "execute_tool sol_transfer"
+    assert set(spans) == {"001-sol-transfer", "step_1", call}
+    assert spans[call].parent_span_id == spans["step_1"].span_id
+    told = {a.key: a.value.string_value for a in spans[call].attributes}
     assert (told["gen_ai.operation.name"], told["gen_ai.tool.name"]) == ("execute_tool", "sol_transfer")
 
 

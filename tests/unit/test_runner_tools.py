@@ -3,6 +3,7 @@
 import pytest
 
 from runner import base58
+from runner.agents import Task
 from runner.agents.deterministic import Deterministic
 from runner.case_file import parse
 from runner.chain import Account
@@ -192,7 +193,7 @@ def test_the_deterministic_agent_says_what_it_cannot_play(program, accounts, dat
     expected = f'expected_instructions: [{{ program_id: "{program}", accounts: [{listed}], data: "{data}" }}]'
     case = parse(CASE.replace("expected_instructions: []", expected).encode(), "x.yml")
     with pytest.raises(AgentError, match=f"no tool makes instruction 0 of program {program}"):
-        Deterministic().act(case, case.prompt, NoTools())
+        Deterministic().act(case, Task(0, case.prompt), NoTools())
 
 
 class NoTools:

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 
 # Second looks come in turn with news, and fewer at once: neither makes the other wait for long.
-FAIRNESS = 4
+FAIRNESS = 16
 
 
 class Agenda:
@@ -45,7 +45,7 @@ class Agenda:
 
         Not both, since second looks may have to be synced, and news would wait for that.
         """
-        second = self._second(now, most // FAIRNESS) if self._owed or not self._news else []
+        second = self._second(now, max(1, most // FAIRNESS)) if self._owed or not self._news else []
         self._owed = not second
         return second or self._fresh(most)
 

@@ -113,7 +113,7 @@ def derive(evidence: Evidence, now: int, limits: Limits = DEFAULT_LIMITS) -> Exe
         source_state=_source_state(evidence),
         tool_calls=evidence.calls,
         locked=int(bool(session and session.locked)),
-        warnings=dumps(_warnings(evidence, session)),
+        warnings=dumps(warnings) if (warnings := _warnings(evidence, session)) else "[]",
         history=_history(previous, state, score, now),
     )
 

@@ -92,6 +92,11 @@ class Execution(NamedTuple):
     warnings: str
     history: str
 
+    @property
+    def terminal(self) -> bool:
+        """Whether it has ended: what has not ended has a deadline, which the table itself demands."""
+        return self.deadline_at is None
+
 
 class Problem(NamedTuple):
     """A file that cannot be read or is odd, as /problems shows it."""

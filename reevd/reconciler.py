@@ -15,7 +15,7 @@ from reevd.derive import Limits
 from reevd.files import TransientError
 from reevd.forget import forget
 from reevd.journal import Journal
-from reevd.model import Decision, Problem, Status
+from reevd.model import Decision, Problem
 from reevd.names import files_of
 from reevd.reader import Reader
 from reevd.reading import Known
@@ -125,7 +125,7 @@ class Reconciler:
         held: bool,
     ) -> tuple[Change, int | None]:
         previous = known.executions.get(execution_id)
-        ended = previous is not None and Status(previous.status).terminal
+        ended = previous is not None and previous.terminal
         reading = reader.read(execution_id, known.files, now, stamp, ended=ended)
         waits = [part.again for part in (reading.session_part, reading.otel_part) if part.again is not None]
         change = weigh(
@@ -148,20 +148,21 @@ class Reconciler:
 
     def store(self, changes: Iterable[Change], now: int) -> list[str]:
         """Stores the changes. Returns the executions whose row changed."""
-        batch = [c._replace(solved=tuple(path for path in c.solved if path in self._troubled)) for c in changes]
+        batch = list(changes)
         if not batch:
             return []
+        solved = self._troubled.intersection([path for c in batch for path in c.solved]) if self._troubled else ()
         records: list[dict[str, Any]] = [restore.decision(d) for c in batch for d in c.decisions]
         records += [restore.result(c.archive) for c in batch if c.archive]
         try:
             size = self._journal.append(records)
-            self._store.reconcile(batch, rfc3339(now), size)
+            self._store.reconcile(batch, rfc3339(now), solved=solved, journal_size=size)
         except (apsw.CorruptError, apsw.NotADBError):
             raise
         except (apsw.Error, OSError) as error:
             raise StoringError(str(error) or type(error).__name__) from error
+        self._troubled.difference_update(solved)
         for change in batch:
-            self._troubled.difference_update(change.solved)
             for problem in change.problems:
                 self._tell(problem)
         return [change.execution.execution_id for change in batch if change.execution]

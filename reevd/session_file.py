@@ -63,7 +63,7 @@ def load_object(raw: bytes) -> dict[str, Any]:
     text = raw.removeprefix(b"\xef\xbb\xbf")
     if not text.strip(b" \t\r\n\0"):
         raise UnreadableError("empty", "it holds no JSON, only white space" if raw else "it is empty")
-    if text.count(b",") + text.count(b"[") + text.count(b"{") > MAX_VALUES:
+    if len(text) > MAX_VALUES and text.count(b",") + text.count(b"[") + text.count(b"{") > MAX_VALUES:
         raise UnreadableError("size", f"it holds more than {MAX_VALUES:,} JSON values")
     try:
         document = orjson.loads(text)

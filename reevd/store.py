@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -156,19 +156,20 @@ class Store:
                 self.db.execute("ROLLBACK")
             raise
 
-    def reconcile(self, changes: Sequence[Change], at: str, journal_size: int | None = None) -> None:
+    def reconcile(
+        self, changes: Sequence[Change], at: str, *, solved: Collection[str] = (), journal_size: int | None = None
+    ) -> None:
         """Makes the database say what the looks found, in one transaction.
 
-        at: the time of new problems. journal_size: up to where the database now knows the journal.
+        at: the time of new problems. solved: paths that are in trouble no longer. journal_size: up to where the
+        database now knows the journal.
         """
         executions = [c.execution for c in changes if c.execution is not None]
         with self.transaction():
             self._replace_executions(executions)
-            for change in changes:
-                if change.calls is not None:
-                    self._replace_calls(change.execution_id, change.calls)
+            self._replace_calls([(c.execution_id, c.calls) for c in changes if c.calls is not None])
             self._replace_files(changes)
-            self._replace_problems(changes, at)
+            self._replace_problems(changes, solved, at)
             decisions = [d for c in changes for d in c.decisions]
             if decisions:
                 self.db.executemany("INSERT OR REPLACE INTO decisions VALUES (?,?,?,?,?,?)", decisions)
@@ -180,10 +181,10 @@ class Store:
         self.db.executemany(_INSERT, [(number, *row) for number, row in enumerate(rows, self.change + 1)])
         self.change += len(rows)
 
-    def _replace_calls(self, execution_id: str, calls: Calls) -> None:
-        key = (execution_id, calls.start)
-        self.db.execute("DELETE FROM tool_calls WHERE execution_id = ? AND seq >= ?", key)
-        rows = [(execution_id, seq, *call) for seq, call in enumerate(calls.calls, calls.start)]
+    def _replace_calls(self, changed: Sequence[tuple[str, Calls]]) -> None:
+        stale = [(execution_id, calls.start) for execution_id, calls in changed]
+        self.db.executemany("DELETE FROM tool_calls WHERE execution_id = ? AND seq >= ?", stale)
+        rows = [(i, seq, *call) for i, calls in changed for seq, call in enumerate(calls.calls, calls.start)]
         self.db.executemany("INSERT INTO tool_calls VALUES (?,?,?,?,?,?,?,?,?)", rows)
 
     def _replace_files(self, changes: Sequence[Change]) -> None:
@@ -193,10 +194,9 @@ class Store:
         rows = [(f.name, *f.fingerprint, f.mark) for c in changes for f in c.files]
         self.db.executemany("INSERT OR REPLACE INTO files VALUES (?,?,?,?,?,?,?)", rows)
 
-    def _replace_problems(self, changes: Sequence[Change], at: str) -> None:
-        solved = [(path,) for c in changes for path in c.solved]
+    def _replace_problems(self, changes: Sequence[Change], solved: Collection[str], at: str) -> None:
         if solved:
-            self.db.executemany("DELETE FROM problems WHERE path = ?", solved)
+            self.db.executemany("DELETE FROM problems WHERE path = ?", [(path,) for path in solved])
         for problem in (p for c in changes for p in c.problems):
             old = self.db.execute("SELECT since, attempts FROM problems WHERE path = ?", (problem.path,)).fetchone()
             since, attempts = old or (at, 0)

@@ -9,7 +9,7 @@ from reevd.change import Calls, Change
 from reevd.derive import Evidence, Limits, Trace
 from reevd.model import Decision, Execution, Status, ToolCall
 from reevd.otel_file import Telemetry
-from reevd.reading import Part, Reading
+from reevd.reading import FileRow, Part, Reading
 from reevd.session_file import Session
 from reevd.times import from_rfc3339, rfc3339
 
@@ -35,21 +35,23 @@ def weigh(
     look; held: whether somebody is about to start it, so that its wait is no silence.
     """
     parts = (reading.session_part, reading.otel_part)
+    rows = (parts[0].row, parts[1].row)
     change = Change(
         execution_id,
-        files=tuple(part.row for part in parts if part.row),
-        gone=tuple(part.name for part in parts if part.vanished),
-        problems=tuple(part.problem for part in parts if part.problem),
-        solved=tuple(part.name for part in parts if not part.problem),
+        files=tuple([row for row in rows if row]),
+        gone=tuple([part.name for part in parts if part.vanished]),
+        problems=tuple([part.problem for part in parts if part.problem]),
+        solved=tuple([part.name for part in parts if not part.problem]),
         decisions=made,
     )
-    decisions = (*(d for d in decisions if d.kind not in {m.kind for m in made}), *made)
+    if made:
+        decisions = (*(d for d in decisions if d.kind not in {m.kind for m in made}), *made)
     if _torn(reading, previous, now, settle) or not _known(parts, previous, decisions):
         return change
     kept = _kept(reading, previous, decisions)
     shown = _shown_calls(reading, previous, kept=kept)
     count = len(shown) if shown is not None else previous.tool_calls if previous else 0
-    evidence = _evidence(execution_id, reading, previous, decisions, now, stamp)._replace(kept=kept, calls=count)
+    evidence = _evidence(execution_id, reading, previous, decisions, now, stamp, kept=kept, calls=count)
     if made or (held and rules.waiting(evidence)):
         evidence = evidence._replace(news_at=now)
     verdict = rules.judge(evidence, now, limits) if may_judge else None
@@ -57,11 +59,12 @@ def weigh(
         evidence = evidence._replace(decisions=(*decisions, verdict))
     row = rules.derive(evidence, now, limits)
     same = previous is not None and row._replace(updated_at=previous.updated_at) == previous
+    lasting = row.terminal and (verdict or made or _outlives(rows[0], previous, row))
     return change._replace(
         execution=None if same else row,
-        calls=_calls(reading, previous, shown),
+        calls=_calls(reading, previous, shown, unchanged=rows[0] is None),
         decisions=(*made, verdict) if verdict else made,
-        archive=row if Status(row.status).terminal and (verdict or made or _outlives(reading, previous, row)) else None,
+        archive=row if lasting else None,
     )
 
 
@@ -79,10 +82,9 @@ def _known(parts: tuple[Part, ...], previous: Execution | None, decisions: tuple
     return previous is not None or bool(decisions) or any(part.fingerprint for part in parts)
 
 
-def _outlives(reading: Reading, previous: Execution | None, row: Execution) -> bool:
+def _outlives(session: FileRow | None, previous: Execution | None, row: Execution) -> bool:
     """Whether the end must be kept apart from its file now: that came to rest, or says it no longer."""
-    session = reading.session_part
-    settled = session.row is not None and session.row.mark is not None
+    settled = session is not None and session.mark is not None
     left = previous is not None and previous.source_state == "present" and row.source_state != "present"
     return settled or left
 
@@ -94,6 +96,9 @@ def _evidence(
     decisions: tuple[Decision, ...],
     now: int,
     stamp: int,
+    *,
+    kept: bool,
+    calls: int,
 ) -> Evidence:
     session, otel = reading.session_part, reading.otel_part
     news = _news(previous, (session, otel), now, stamp)
@@ -109,6 +114,8 @@ def _evidence(
         decisions=decisions,
         lock=reading.lock if promised else "unknown",
         previous=previous,
+        kept=kept,
+        calls=calls,
     )
 
 
@@ -143,7 +150,7 @@ def _kept(reading: Reading, previous: Execution | None, decisions: tuple[Decisio
     It does where a reading of it counted, or where nothing readable speaks against it. A first, provisional
     reading can be a mix of two versions of the file: a later readable one corrects it.
     """
-    if previous is None or not Status(previous.status).terminal:
+    if previous is None or not previous.terminal:
         return False
     if previous.result_data is None and any(decision.kind in rules.VERDICTS for decision in decisions):
         return False
@@ -181,12 +188,14 @@ def _shown_calls(reading: Reading, previous: Execution | None, *, kept: bool) ->
     return None if previous and (kept or reading.telemetry is None) else ()
 
 
-def _calls(reading: Reading, previous: Execution | None, shown: Sequence[ToolCall] | None) -> Calls | None:
-    """What of the shown calls must be stored."""
+def _calls(
+    reading: Reading, previous: Execution | None, shown: Sequence[ToolCall] | None, *, unchanged: bool
+) -> Calls | None:
+    """What of the shown calls must be stored; unchanged: the session file is as it was."""
     start = reading.telemetry.take_changed() if reading.telemetry else None
     if shown is None:
         return None
     if reading.telemetry and shown is reading.telemetry.calls:
         return None if start is None else Calls(start, shown[start:])
-    stands = previous is not None and previous.tool_calls == len(shown) and reading.session_part.row is None
+    stands = previous is not None and previous.tool_calls == len(shown) and unchanged
     return None if stands else Calls(0, shown)

@@ -91,7 +91,7 @@ MUTANTS = (
     Mutant(
         "problem never solved",
         "reevd/weigh.py",
-        "        solved=tuple(part.name for part in parts if not part.problem),\n",
+        "        solved=tuple([part.name for part in parts if not part.problem]),\n",
         "        solved=(),\n",
         (REFUSED + "[folder-special-session_x.json]",),
     ),
@@ -196,8 +196,8 @@ MUTANTS = (
         "decision stored before the journal",
         "reevd/reconciler.py",
         "            size = self._journal.append(records)\n"
-        "            self._store.reconcile(batch, rfc3339(now), size)\n",
-        "            self._store.reconcile(batch, rfc3339(now), self._journal.size)\n"
+        "            self._store.reconcile(batch, rfc3339(now), solved=solved, journal_size=size)\n",
+        "            self._store.reconcile(batch, rfc3339(now), solved=solved, journal_size=self._journal.size)\n"
         "            self._journal.append(records)\n",
         (DEFENCES + "a_verdict_that_the_journal_does_not_take_is_not_shown",),
     ),

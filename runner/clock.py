@@ -25,4 +25,4 @@ class Clock:
 def rfc3339(nanos: int) -> str:
     """`2026-01-31T12:00:00.000000Z`, always with six decimals."""
     moment = EPOCH + timedelta(microseconds=nanos // 1000)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond:06d}Z"
+    return f"{moment.isoformat(timespec='microseconds').removesuffix('+00:00')}Z"

@@ -6,9 +6,9 @@ score = 0.75 x instructions + 0.25 x on-chain
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Any
+from typing import Any, NamedTuple
 
 from runner import base58
 from runner.case import (
@@ -24,8 +24,7 @@ from runner.instruction import Instruction
 INSTRUCTIONS_SHARE, ONCHAIN_SHARE = 0.75, 0.25
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """One thing that was judged. `got` is None where nothing stands at its place."""
 
     what: str
@@ -49,7 +48,8 @@ class Score:
         return round(min(max(INSTRUCTIONS_SHARE * self.instructions + ONCHAIN_SHARE * self.onchain, 0.0), 1.0), 12)
 
     def to_json(self) -> dict[str, Any]:
-        return {"instructions": self.instructions, "onchain": self.onchain, "parts": [asdict(p) for p in self.parts]}
+        parts = [part._asdict() for part in self.parts]
+        return {"instructions": self.instructions, "onchain": self.onchain, "parts": parts}
 
 
 def score(truth: GroundTruth, done: Sequence[Instruction], *, succeeded: bool, address: Callable[[Name], str]) -> Score:
@@ -97,8 +97,7 @@ class Balances:
     tokens: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """An assertion held against the chain. `expected` is a number, or a bound such as `>= 5`."""
 
     type: str
@@ -109,7 +108,7 @@ class Verdict:
     weight: float
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return self._asdict()
 
 
 def verify(assertion: Assertion, balances: Balances) -> Verdict:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
+from functools import lru_cache
 from types import UnionType
 from typing import Any, Literal, NewType, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -23,7 +24,7 @@ P = TypeVar("P")
 
 def read(parameters: type[P], arguments: Mapping[str, Any], address: Callable[[str], str]) -> P:
     """Raises ToolError that names the argument and what is wrong with it."""
-    hints = get_type_hints(parameters)
+    hints = _hints(parameters)  # type: ignore[arg-type]  # a class can be hashed, which mypy does not see
     unknown = sorted(arguments.keys() - hints.keys())
     if unknown:
         raise ToolError(f"unknown argument {', '.join(unknown)}; known are {', '.join(hints)}")
@@ -34,6 +35,12 @@ def read(parameters: type[P], arguments: Mapping[str, Any], address: Callable[[s
         elif field.default is MISSING:
             raise ToolError(f"argument {field.name} is missing")
     return parameters(**values)
+
+
+@lru_cache(64)
+def _hints(parameters: type) -> dict[str, Any]:
+    """Once a type: they are text, and reading them takes longer than the call."""
+    return get_type_hints(parameters)
 
 
 def _value(name: str, hint: Any, value: Any, address: Callable[[str], str]) -> Any:

@@ -44,7 +44,7 @@ def start(files: int) -> list[Result]:
             began = time.perf_counter()
             again.start(ready=False)
             client = Client(again.socket)
-            until(lambda client=client: _ready(client), "it is ready", every=0.002)
+            until(lambda client=client: _ready(client), "it is ready", every=0.01)
             ours.append(time.perf_counter() - began)
             client.close()
             again.stop()

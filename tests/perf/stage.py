@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -86,15 +85,19 @@ def peer(name: str, *arguments: object) -> Iterator[subprocess.Popen[bytes]]:
 
 @contextmanager
 def apart(*processes: subprocess.Popen[bytes] | None) -> Iterator[None]:
-    """A core each for the caller and for the processes, their children's one after another; the last ones share one.
+    """Cores for the caller and for the processes that write, and for the server one more, or else the caller's.
 
-    The kernel of a virtual machine takes a core that sleeps for one that is taken from it, and runs who is woken beside
-    whoever is awake: what is measured then is how they wait for each other.
+    Who asks and who answers take turns: they need one core between them, as a floor that asks SQLite itself needs one.
+    Beside the writer, the server would take its core at each question, and it is that which would be measured.
     """
     cores = sorted(os.sched_getaffinity(0))
-    each = [0, *(pid for process in processes if process for pid in (process.pid, *_children(process.pid)))]
-    for pid, core in zip(each, chain(cores, repeat(cores[-1])), strict=False):
-        os.sched_setaffinity(pid, {core})
+    asking, writing = cores[0], cores[1 % len(cores)]
+    answering = cores[2] if len(cores) > 2 else asking
+    os.sched_setaffinity(0, {asking})
+    for process in filter(None, processes):
+        os.sched_setaffinity(process.pid, {writing})
+        for server in _children(process.pid):
+            os.sched_setaffinity(server, {answering})
     try:
         yield
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,9 +11,12 @@ from typing import Any, NamedTuple
 
 
 class Got(NamedTuple):
+    """One request; `at` on the clock that nobody can set."""
+
     path: str
     headers: dict[str, str]
     body: bytes
+    at: float
 
 
 class Loopback:
@@ -31,7 +35,7 @@ def loopback(port: int = 0) -> Iterator[Loopback]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             status = made.answers.pop(0) if made.answers else 200
             if status == 200:
-                made.got.append(Got(self.path, dict(self.headers), body))
+                made.got.append(Got(self.path, dict(self.headers), body, time.monotonic()))
             self.send_response(status)
             if status == 302:
                 self.send_header("Location", "/elsewhere")

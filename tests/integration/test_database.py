@@ -193,7 +193,7 @@ def test_a_full_disk_shows_the_last_commit_and_heals(tmp_path: Path) -> None:
 def test_news_that_cannot_be_stored_do_not_keep_the_engine_busy(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = bench.start()
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise apsw.FullError("database or disk is full")
 
     with monkeypatch.context() as patch:

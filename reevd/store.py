@@ -27,6 +27,7 @@ from reevd.times import from_rfc3339, rfc3339
 
 BUSY_MS = 10_000
 PAGE_CACHE_KIB = 8_192
+LOG_BYTES = 32 << 20  # what a burst made of the log is cut to when it begins anew, also where work never rests
 
 
 def connect(path: str, vfs: str | None = None) -> apsw.Connection:
@@ -39,13 +40,13 @@ def connect(path: str, vfs: str | None = None) -> apsw.Connection:
     db.pragma("journal_mode", "wal")
     db.pragma("synchronous", "normal")
     db.pragma("cache_size", -PAGE_CACHE_KIB)
+    db.pragma("journal_size_limit", LOG_BYTES)
     return db
 
 
 def _shifted(row: Execution, jump: int) -> Execution:
-    began, news, deadline = (
-        rfc3339((from_rfc3339(t or "") or 0) + jump) for t in (row.began_at, row.news_at, row.deadline_at)
-    )
+    times = (row.began_at, row.news_at, row.deadline_at)
+    began, news, deadline = (rfc3339((from_rfc3339(at or "") or 0) + jump) for at in times)
     return row._replace(began_at=began, news_at=news, deadline_at=deadline)
 
 
@@ -159,10 +160,9 @@ class Store:
     def reconcile(
         self, changes: Sequence[Change], at: str, *, solved: Collection[str] = (), journal_size: int | None = None
     ) -> None:
-        """Makes the database say what the looks found, in one transaction.
+        """Makes the database say what the looks found, in one transaction. journal_size: how far it knows the journal.
 
-        at: the time of new problems. solved: paths that are in trouble no longer. journal_size: up to where the
-        database now knows the journal.
+        at: the time of new problems. solved: paths that are in trouble no longer
         """
         executions = [c.execution for c in changes if c.execution is not None]
         with self.transaction():
@@ -212,9 +212,9 @@ class Store:
 
     def shift(self, jump: int) -> int:
         """The clock was set by so many microseconds: what has not ended keeps its time. Returns how many."""
-        rows = [Execution._make(r) for r in self.rows(f"{_SELECT} WHERE deadline_at IS NOT NULL")]
+        rows = self.rows(f"{_SELECT} WHERE deadline_at IS NOT NULL")
         with self.transaction():
-            self._replace_executions([_shifted(row, jump) for row in rows])
+            self._replace_executions([_shifted(Execution._make(row), jump) for row in rows])
         return len(rows)
 
     def benchmarks(self) -> dict[str, Benchmark]:

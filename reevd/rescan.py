@@ -40,6 +40,10 @@ class Rescan:
             self.ended = True
             return
         names, marks = part
+        self.scanned += len(names)
+        if self._unseen.issuperset(marks):  # nearly always
+            self._unseen.difference_update(marks)
+            return
         clean = self._unseen.intersection(marks)
         self._unseen -= clean
         met = self._awaited.intersection(marks)
@@ -48,7 +52,6 @@ class Rescan:
             for name, mark in zip(names, marks, strict=True):
                 if mark not in clean and mark not in met:
                     self._note(os.fsencode(name))
-        self.scanned += len(names)
 
     def take(self) -> list[str]:
         """The executions found since the last call."""

@@ -6,6 +6,7 @@ the parent; the child only reads. When either ends, so does the other.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -166,7 +167,8 @@ class _Daemon:
         self._executor.close()
         self._engine.close()
         if "LISTEN_PID" not in os.environ:
-            os.unlink(self._settings.socket)
+            with contextlib.suppress(FileNotFoundError):  # somebody removed it
+                os.unlink(self._settings.socket)
         self._socket.close()
         os.close(self._wake)
         log.info("stopped")

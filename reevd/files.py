@@ -106,6 +106,10 @@ class Folder:
                         s = entry.stat(follow_symlinks=False)
                     except FileNotFoundError:
                         continue
+                    except OSError:  # a mount point that has gone, say: whoever opens it will be told
+                        names.append(entry.name)
+                        marks.append(0)
+                        continue
                     names.append(name := entry.name)
                     marks.append(mark(name, s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns))
                 yield names, marks

@@ -6,6 +6,7 @@ and the folder alone. Records are whole or absent: a torn end is cut off when th
 
 from __future__ import annotations
 
+import contextlib
 import os
 import zlib
 from collections.abc import Iterable, Iterator
@@ -46,6 +47,12 @@ class Journal:
             raise
         self.size += len(lines)
         return self.size
+
+    def cut(self, size: int) -> None:
+        """Takes back what was appended since; where the disk does not let it, the next append does."""
+        self.size = size
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._descriptor, size)
 
     def replay(self, offset: int) -> Iterator[dict[str, Any]]:
         """The records from `offset` on. A line that is damaged is passed over and counted in `unreadable`."""

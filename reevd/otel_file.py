@@ -15,6 +15,8 @@ from reevd.session_file import call_status, dumps
 from reevd.times import from_rfc3339, rfc3339, to_micros
 
 MAX_LINE = 1 << 20
+# Each costs memory many times its text: a file of 256 MiB could hold nine million.
+MAX_CALLS = 500_000
 BRACE = ord("{")
 
 
@@ -42,7 +44,9 @@ class Telemetry:
         self.first_bad: BadLine | None = None
         self.consumed = 0
         self.locked = False
-        self._open: list[int] = []
+        # Calls without an answer, in their order, and the same for each tool.
+        self._open: dict[int, None] = {}
+        self._open_of: dict[str, list[int]] = {}
         self._first = self._last = ""
         self._second = self._named = ""
         self._skipping = False
@@ -126,7 +130,9 @@ class Telemetry:
             self._named = named
             self.named_ids.add(named)
         kind = event.get("event_type")
-        if kind == "ToolInput":
+        if len(self.calls) >= MAX_CALLS and kind in ("ToolInput", "ToolOutput", None):
+            self._bad(self.consumed, f"it has more than {MAX_CALLS:,} tool calls, and no more are kept")
+        elif kind == "ToolInput":
             self._input(event, at)
         elif kind == "ToolOutput":
             self._output(event, at)
@@ -165,9 +171,11 @@ class Telemetry:
         answer = _object(event, "tool_output")
         if not self._open:
             self._began("unknown", at, None)
+        index, _ = self._open.popitem()
+        self._open_of[self.calls[index].tool_name].pop()  # the last of all is the last of its tool
         timing = event.get("timing")
         self._ended(
-            self._open.pop(),
+            index,
             _number(timing.get("step_timeuse_ms")) if type(timing) is dict else None,
             _json(answer.get("results")),
             "success" if answer.get("success") is True else "error",
@@ -178,18 +186,19 @@ class Telemetry:
         """The older form: one line when a call starts and one when it is done, or only the latter."""
         took, result, error = (event.get(k) for k in ("execution_time_ms", "output_result", "error_message"))
         done = bool(took) or result not in (None, {}, "") or bool(error)
-        waiting = [i for i in self._open if self.calls[i].tool_name == event["tool_name"]]
-        if not (done and waiting):
-            self._began(event["tool_name"], at, _json(event.get("input_params")))
-            waiting = [self._open[-1]]
+        name = event["tool_name"]
+        if not (done and self._open_of.get(name)):
+            self._began(name, at, _json(event.get("input_params")))
         if done:
-            self._open.remove(waiting[-1])
-            self._ended(waiting[-1], _number(took), _json(result), call_status(event.get("status")), error)
+            index = self._open_of[name].pop()
+            del self._open[index]
+            self._ended(index, _number(took), _json(result), call_status(event.get("status")), error)
 
     def _began(self, name: str, began: str | None, params: str | None) -> None:
         index = len(self.calls)
         self.calls.append(_call((name, began, None, params, None, "open", None)))
-        self._open.append(index)
+        self._open[index] = None
+        self._open_of.setdefault(name, []).append(index)
         if self._changed is None:
             self._changed = index
 

@@ -130,7 +130,9 @@ class Patrol:
         stride = self.bounds.settle_ns // 2_000 or 1
         for execution_id, wait in outcome.again.items():
             at = now + wait // 1000
-            self.agenda.add_later(execution_id, at + -at % stride if wait else at)
+            # Who has more to read comes first, and again until all is read: else many would hold their part at once.
+            self.agenda.add_later(execution_id, at + -at % stride if wait else 0)
+        self.agenda.add(outcome.left)
         if outcome.refused:
             self._refused, self._refused_at = outcome.refused, now
         if outcome.written:

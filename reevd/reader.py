@@ -17,7 +17,7 @@ from reevd.reading import FileRow, Part, Reading
 from reevd.session_file import Session, parse_session
 from reevd.tail import Tail
 
-REMEMBERED = 512
+REMEMBERED, REMEMBERED_BYTES = 512, 64 << 20
 
 
 class _Memory:
@@ -28,6 +28,7 @@ class _Memory:
         self.session_at: Fingerprint | None = None
         self.torn_since = 0
         self.tail: Tail | None = None
+        self.bytes = 0
         self._since: dict[str, tuple[Fingerprint, int]] = {}
 
     def wait(self, name: str, found: Fingerprint, now: int, began_ns: int, settle_ns: int) -> int | None:
@@ -44,24 +45,35 @@ class _Memory:
 
 
 class Reader:
-    """Reads from one folder. TransientError passes through: try again."""
+    """Reads from one folder. TransientError passes through: try again.
+
+    taken: bytes that were read so far
+    """
 
     def __init__(self, folder: Folder, bounds: Bounds) -> None:
-        self.folder, self.bounds = folder, bounds
+        self.folder, self.bounds, self.taken = folder, bounds, 0
         self._memory: OrderedDict[str, _Memory] = OrderedDict()
+        self._bytes = 0
 
     def forget(self, execution_id: str) -> None:
         """The next look reads everything: what this one found was not stored."""
-        self._memory.pop(execution_id, None)
+        memory = self._memory.pop(execution_id, None)
+        self._bytes -= memory.bytes if memory else 0
+
+    def _remember(self, execution_id: str, memory: _Memory) -> None:
+        """As the newest. The oldest go where there are too many, or where they hold too much."""
+        tail = memory.tail.telemetry.consumed if memory.tail else 0
+        memory.bytes = tail + (memory.session_at.size if memory.session_at else 0)
+        self._memory[execution_id] = memory
+        self._bytes += memory.bytes
+        while len(self._memory) > REMEMBERED or (self._bytes > REMEMBERED_BYTES and len(self._memory) > 1):
+            self.forget(next(iter(self._memory)))
 
     def read(
         self, execution_id: str, stored: Mapping[str, FileRow], now: int, began_ns: int, *, ended: bool
     ) -> Reading:
         """`stored`: what the database knows of the files. `ended`: no more telemetry is expected."""
-        memory = self._memory.pop(execution_id, None) or _Memory()
-        self._memory[execution_id] = memory
-        if len(self._memory) > REMEMBERED:
-            self._memory.popitem(last=False)
+        memory = self._memory.get(execution_id) or _Memory()
         session_name, *otel_names = files_of(execution_id)
         file, otel = self._open_otel(execution_id, otel_names, stored)
         try:
@@ -80,6 +92,10 @@ class Reader:
         finally:
             if file is not None:
                 file.close()
+        self.forget(execution_id)
+        at_rest = session.again is None and otel.again is None
+        if not (at_rest and isinstance(memory.session, Session) and memory.session.ended):
+            self._remember(execution_id, memory)  # of what has ended, and was read at rest, no more is expected
         telemetry = memory.tail.telemetry if memory.tail and otel.fingerprint else None
         return Reading(memory.session, telemetry, session, otel, lock, memory.torn_since)
 
@@ -104,6 +120,7 @@ class Reader:
             try:
                 file.check_size(self.bounds.session_bytes)
                 memory.session = parse_session(file.read(0, self.bounds.session_bytes))
+                self.taken += found.size
             except UnreadableError as error:
                 memory.session = error.message
                 if again is None:
@@ -126,7 +143,10 @@ class Reader:
     def _follow(self, execution_id: str, tail: Tail, part: Part, file: OpenFile, *, ended: bool) -> Part:
         try:
             file.check_size(self.bounds.otel_bytes)
-            if tail.follow(file, self.bounds.budget, last=ended and part.again is None):
+            before = tail.telemetry.consumed
+            more = tail.follow(file, self.bounds.budget, last=ended and part.again is None)
+            self.taken += max(0, tail.telemetry.consumed - before)
+            if more:
                 return part._replace(again=0)
         except UnreadableError as error:
             return part._replace(problem=Problem(part.name, execution_id, error.kind, error.message))

@@ -24,6 +24,9 @@ from reevd.times import rfc3339
 from reevd.weigh import weigh
 
 RETRY_NS = 500_000_000
+ASKED_FOR = ("queued", "stopped")
+# A batch ends once so much was read: memory, and the wait of who comes after it, have a bound.
+BATCH_BYTES = 16 << 20
 NONE_MADE: Mapping[str, Decision] = {}
 
 log = structlog.get_logger("reevd.reconciler")
@@ -37,7 +40,8 @@ class Outcome(NamedTuple):
     """written: executions whose row changed. again: execution to nanoseconds until the next look.
 
     refused: why files could not be opened, where the host is to blame. stamps: when the newest file of each row that
-    changed was changed last (nanoseconds). seconds: that the transaction took
+    changed was changed last (nanoseconds). seconds: that the transaction took. left: those that were not looked at,
+    since there was so much to read
     """
 
     written: list[str]
@@ -45,6 +49,7 @@ class Outcome(NamedTuple):
     refused: str | None
     stamps: list[int]
     seconds: float
+    left: Sequence[str]
 
 
 class Reconciler:
@@ -78,7 +83,12 @@ class Reconciler:
         again: dict[str, int] = {}
         refused = None
         known = self._store.known(batch)
+        most = reader.taken + BATCH_BYTES
+        looked = 0
         for execution_id in batch:
+            if reader.taken > most and not made:
+                break
+            looked += 1
             try:
                 change, wait = self._examine(
                     reader,
@@ -110,7 +120,7 @@ class Reconciler:
                 reader.forget(change.execution_id)
             raise
         stamps = [max(f.fingerprint.ctime_ns for f in c.files) for c in changes if c.execution and c.files]
-        return Outcome(written, again, refused, stamps, time.perf_counter() - began)
+        return Outcome(written, again, refused, stamps, time.perf_counter() - began, batch[looked:])
 
     def _examine(
         self,
@@ -154,12 +164,15 @@ class Reconciler:
         solved = self._troubled.intersection([path for c in batch for path in c.solved]) if self._troubled else ()
         records: list[dict[str, Any]] = [restore.decision(d) for c in batch for d in c.decisions]
         records += [restore.result(c.archive) for c in batch if c.archive]
+        before = self._journal.size
         try:
             size = self._journal.append(records)
             self._store.reconcile(batch, rfc3339(now), solved=solved, journal_size=size)
         except (apsw.CorruptError, apsw.NotADBError):
             raise
         except (apsw.Error, OSError) as error:
+            if any(d.kind in ASKED_FOR for c in batch for d in c.decisions):
+                self._journal.cut(before)  # somebody is told that it was refused: it must not come back
             raise StoringError(str(error) or type(error).__name__) from error
         self._troubled.difference_update(solved)
         for change in batch:

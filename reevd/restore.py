@@ -10,11 +10,12 @@ from typing import Any
 import orjson
 import structlog
 
-from reevd.change import Change
+from reevd.change import Calls, Change
 from reevd.clock import TOLERATED, Clock
 from reevd.forget import forget
 from reevd.journal import Journal
 from reevd.model import Decision, Execution
+from reevd.names import files_of
 from reevd.session_file import dumps
 from reevd.store import Store
 from reevd.times import SECOND, rfc3339
@@ -113,7 +114,18 @@ def _collect(record: dict[str, Any], batch: dict[str, Change]) -> None:
 
 
 def _store(store: Store, batch: dict[str, Change], now: int) -> None:
-    """A row that stands is newer than its record."""
     standing = store.known(list(batch)).executions
-    changes = [c._replace(execution=None) if c.execution_id in standing else c for c in batch.values()]
-    store.reconcile(changes, rfc3339(now))
+    store.reconcile([_beside(standing.get(c.execution_id), c) for c in batch.values()], rfc3339(now))
+
+
+def _beside(row: Execution | None, change: Change) -> Change:
+    """A row that stands gives way to a record that says more, or the same later; then its files are read again."""
+    if row is None or change.execution is None:
+        return change
+    if _weight(change.execution) <= _weight(row):
+        return change._replace(execution=None)
+    return change._replace(calls=Calls(0, ()), gone=files_of(row.execution_id))
+
+
+def _weight(row: Execution) -> tuple[bool, str]:
+    return row.result_data is not None, row.updated_at

@@ -106,7 +106,7 @@ def parse_session(raw: bytes) -> Session:
         result=None if final is None else _result(final, warnings),
         tool_calls=_tool_calls(final or {}, warnings),
         metadata=None if metadata is None else dumps(metadata),
-        steps_total=steps_total if isinstance(steps_total, int) and not isinstance(steps_total, bool) else 0,
+        steps_total=max(0, steps_total) if isinstance(steps_total, int) and not isinstance(steps_total, bool) else 0,
         locked=facts.get("liveness") == "ofd-lock",
         warnings=tuple(warnings),
     )

@@ -46,7 +46,7 @@ def weigh(
     )
     if made:
         decisions = (*(d for d in decisions if d.kind not in {m.kind for m in made}), *made)
-    if _torn(reading, previous, now, settle) or not _known(parts, previous, decisions):
+    if (not made and _torn(reading, previous, now, settle)) or not _known(parts, previous, decisions):
         return change
     kept = _kept(reading, previous, decisions)
     shown = _shown_calls(reading, previous, kept=kept)
@@ -64,7 +64,7 @@ def weigh(
         execution=None if same else row,
         calls=_calls(reading, previous, shown, unchanged=rows[0] is None),
         decisions=(*made, verdict) if verdict else made,
-        archive=row if lasting else None,
+        archive=(previous if same else row) if lasting else None,
     )
 
 
@@ -197,5 +197,6 @@ def _calls(
         return None
     if reading.telemetry and shown is reading.telemetry.calls:
         return None if start is None else Calls(start, shown[start:])
-    stands = previous is not None and previous.tool_calls == len(shown) and unchanged
+    silent = start is None and not reading.otel_part.vanished
+    stands = previous is not None and previous.tool_calls == len(shown) and unchanged and silent
     return None if stands else Calls(0, shown)

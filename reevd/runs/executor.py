@@ -115,6 +115,7 @@ class Executor:
             self._end(run)
         elif job:
             del self._queue[execution_id]
+            self._unproven.discard(execution_id)
             self._spool.remove(execution_id)
 
     def step(self) -> float:

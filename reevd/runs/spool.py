@@ -7,6 +7,7 @@ what its runner wrote to stderr.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 
@@ -34,7 +35,9 @@ class Spool:
         path = self._path(job.execution_id, JOB)
         descriptor = os.open(path + TORN, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            os.write(descriptor, orjson.dumps(job._asdict()))
+            text = orjson.dumps(job._asdict())
+            if os.write(descriptor, text) != len(text):
+                raise OSError(errno.ENOSPC, f"{path} could not be written whole")
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

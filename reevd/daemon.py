@@ -7,6 +7,8 @@ the parent; the child only reads. When either ends, so does the other.
 from __future__ import annotations
 
 import contextlib
+import errno
+import math
 import os
 import select
 import signal
@@ -14,21 +16,25 @@ import subprocess
 import time
 from collections.abc import Callable
 
+import apsw
 import structlog
 
 from reevd import link, notify
 from reevd.assembly import RESTART, open_engine, open_executor, open_keeper, start_server, tuning
 from reevd.config import Settings
 from reevd.desk import Desk, sync_benchmarks
-from reevd.errors import ConfigError
+from reevd.engine import Engine
+from reevd.errors import ConfigError, ReevdError
 from reevd.listener import listen
 from reevd.lock import hold
 from reevd.memory import calm
 from reevd.presence import Presence
+from reevd.reconciler import StoringError
 from reevd.retention import Retention
 
 STOP_SECONDS = 6.0
-LONGEST_SLEEP = 1.0
+LONGEST_SLEEP = OPEN_SECONDS = 1.0
+SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 log = structlog.get_logger("reevd.daemon")
 
@@ -48,13 +54,35 @@ def run(settings: Settings, reload: Callable[[], Settings]) -> int:
 
 
 def _once(settings: Settings) -> int:
-    engine = open_engine(settings)
     try:
-        sync_benchmarks(engine, settings.benchmarks_dir)
-        engine.settle()
-    finally:
-        engine.close()
+        engine = open_engine(settings)
+        try:
+            sync_benchmarks(engine, settings.benchmarks_dir)
+            engine.settle()
+        finally:
+            engine.close()
+    except (apsw.Error, StoringError, OSError) as error:
+        why = str(error) or type(error).__name__
+        raise ReevdError("reconciling into", settings.database, why, "see its disk and its mode; then again") from error
     return 0
+
+
+def _opened(settings: Settings) -> Engine:
+    """The engine, as soon as the disk lets it be opened: a full one must not end who waits for it to be mended."""
+    told = False
+    while True:
+        try:
+            return open_engine(settings)
+        except (apsw.FullError, apsw.IOError, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in SPACE:
+                why = f"{error.strerror}: {error.filename}"
+                raise ReevdError("opening", settings.database, why, "see its folder's owner and mode") from error
+            why = str(error) or type(error).__name__
+            if not told:
+                log.error("the database cannot be opened", database=settings.database, error=why, retry="until it can")
+            told = True
+            notify.tell(STATUS=f"{settings.database} cannot be opened: {why}", EXTEND_TIMEOUT_USEC="30000000")
+            time.sleep(OPEN_SECONDS)
 
 
 class _Daemon:
@@ -62,7 +90,8 @@ class _Daemon:
         self._settings, self._reload = settings, reload
         self._stopping = self._reloading = False
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)  # for signals
-        self._engine = open_engine(settings)
+        self._engine = _opened(settings)
+        self._cases_at = 0.0
         try:
             self._executor = open_executor(settings, self._engine)
             self._keeper = open_keeper(settings)
@@ -90,7 +119,6 @@ class _Daemon:
             socket=self._socket.getsockname(),
             server=self._server.pid,
         )
-        sync_benchmarks(self._engine, self._settings.benchmarks_dir)
         try:
             self._loop()
         finally:
@@ -120,9 +148,19 @@ class _Daemon:
             self._engine.tune(*tuning(settings))
             self._executor.slots, self._executor.grace = settings.max_running, settings.stop_seconds
             self._retention.days = settings.retention_days
-            sync_benchmarks(self._engine, self._settings.benchmarks_dir)
+            self._cases_at = 0.0
             log.info("settings read anew")
         notify.tell(READY="1")
+
+    def _read_cases(self) -> None:
+        """Once at the start and once when the settings were read anew; where the disk fails, until it works."""
+        try:
+            sync_benchmarks(self._engine, self._settings.benchmarks_dir)
+        except (apsw.Error, OSError) as error:
+            log.warning("the cases could not be stored", error=str(error) or type(error).__name__, retry="soon")
+            self._cases_at = time.monotonic() + OPEN_SECONDS
+        else:
+            self._cases_at = math.inf
 
     def _loop(self) -> None:
         calm()
@@ -132,6 +170,8 @@ class _Daemon:
         presence = Presence(self._engine, self._settings.sessions_dir)
         while not self._stopping and not self._link.closed:
             pause = min(each.step() for each in (self._engine, self._executor, self._retention, self._keeper))
+            if time.monotonic() >= self._cases_at:
+                self._read_cases()
             presence.sign()
             if self._desk.meters is None and presence.settled:
                 self._measure()

@@ -26,8 +26,9 @@ from reevd.store import Store
 from reevd.survey import Survey
 from reevd.times import SECOND, rfc3339
 
-TICK = SECOND // 2
-RETRY = SECOND // 2
+TICK = RETRY = SECOND // 2
+# Readers keep the one that was, as long as it lets them: in a new one, much would seem to have vanished.
+REMADE = "the database is made anew from the files and the journal: what is shown is what stood before"
 
 log = structlog.get_logger("reevd.engine")
 
@@ -37,7 +38,7 @@ class Engine:
 
     poll      what to sleep on: ready when there is news; others may register what they wait for too
     patrol    what is looked at, decided and stored
-    replaced  called when the database is another file than before
+    replaced  called when the database is another file than before, and says all that the folder says
     """
 
     def __init__(
@@ -88,8 +89,8 @@ class Engine:
 
         Raises StoringError, and apsw.Error for a damaged database: the next step makes it anew.
         """
-        if "database" in self._reasons:
-            raise StoringError(self._reasons["database"])
+        if why := self._reasons.get("database") or self._reasons.get("remade"):
+            raise StoringError(why)
         self.patrol.decide(*made)
 
     def compact(self, removed: int) -> None:
@@ -97,10 +98,11 @@ class Engine:
         self._books.compact(removed=removed)
 
     def settle(self) -> None:
-        """Works until nothing is left to do at once."""
+        """Works until nothing is left to do at once. Raises StoringError where the disk fails."""
         self.rescan()
         while self.step() == 0 or not self.idle:
-            pass
+            if why := self._reasons.get("database"):
+                raise StoringError(why)
 
     @property
     def ready(self) -> bool:
@@ -159,6 +161,8 @@ class Engine:
         if not self.ready and self.scans and self.idle:
             self.patrol.judges = True
             log.info("ready", folder=self._lookout.path, scanned=self._survey.last.entries)
+            if self._reasons.pop("remade", None):
+                self.replaced()
         if now >= self._next_tick:
             self._next_tick = now + TICK
             self._tick(now)
@@ -243,4 +247,4 @@ class Engine:
         self.patrol.restart(self._lookout.folder)
         self._survey.restart()
         self.patrol.judges = False
-        self.replaced()
+        self._reasons["remade"] = REMADE

@@ -7,6 +7,7 @@ it inherits the descriptor itself, which our runner's do not.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import struct
@@ -38,6 +39,7 @@ def hold(path: str) -> int:
             f"another reevd (process {owner}) uses this database",
             "ask that one with reevctl, stop it, or give this one its own --database",
         ) from None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+    with contextlib.suppress(OSError):  # a full disk: the lock is the lock, the number is for people
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
     return descriptor

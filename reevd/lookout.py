@@ -13,6 +13,9 @@ from reevd.mount import remote
 from reevd.names import classify
 from reevd.watch import Watch
 
+# Ticks that a folder may be missing before it is made anew: whoever swaps it for another needs its name to be free.
+MISSING_TICKS = 10
+
 log = structlog.get_logger("reevd.lookout")
 
 
@@ -41,10 +44,11 @@ class Lookout:
 
     def __init__(self, path: str, poll: select.epoll) -> None:
         self.path, self._poll, self.losses = path, poll, 0
+        self._missing = 0
+        os.makedirs(self.path, exist_ok=True)
         self._open()
 
     def _open(self) -> None:
-        os.makedirs(self.path, exist_ok=True)
         self.folder = Folder(self.path)
         self._in_place = True
         self._watch: Watch | None = None
@@ -67,6 +71,7 @@ class Lookout:
     def check(self) -> None:
         """Looks whether the path still leads to the folder that is open: some ways to replace it cause no event."""
         self._in_place = self.folder.in_place()
+        self._missing = 0 if os.path.lexists(self.path) else self._missing + 1
 
     def take(self) -> News:
         """What happened since the last call. A folder that was replaced is opened anew."""
@@ -88,6 +93,8 @@ class Lookout:
     def _reopen(self) -> News:
         folder, watch = self.folder, self._watch
         try:
+            if self._missing > MISSING_TICKS:
+                os.makedirs(self.path, exist_ok=True)
             self._open()
         except OSError as error:
             self.reason = f"the sessions folder cannot be opened: {error}"

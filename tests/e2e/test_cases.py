@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from tests.harness import ROOT
-from tests.rpc_server import endpoint
+from tests.rpc_server import MAINNET, endpoint
 
 CASES = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((ROOT / "benchmarks").glob("*.yml"))}
 EMBEDDED = [name for name, case in CASES.items() if not case.get("needs")]
@@ -43,7 +43,8 @@ def run(
         "it",
         *arguments,
     ]
-    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **environ}, capture_output=True, text=True, timeout=60)
+    known = {**os.environ, "REEV_RETRY_SECONDS": "0.01"}
+    done = subprocess.run(command, cwd=ROOT, env={**known, **environ}, capture_output=True, text=True, timeout=60)
     session = home / "session_it.json"
     return done, json.loads(session.read_text()) if session.exists() else {}
 
@@ -294,7 +295,7 @@ PATHS = {
 
 @pytest.mark.parametrize("name", ELSEWHERE)
 def test_with_a_chain_and_jupiter_its_instructions_are_executed(name: str, tmp_path: Path) -> None:
-    with endpoint() as chain, jupiter() as api:
+    with endpoint(programs=MAINNET) as chain, jupiter() as api:
         done, session = run(tmp_path, name, "--rpc-url", chain.address, JUPITER_API_URL=api.address)
     assert done.returncode == 0, done.stdout + done.stderr
     assert [path for path, _ in api.asked] == PATHS[name[:3]]
@@ -326,7 +327,7 @@ def test_a_case_that_only_reads_needs_no_chain(tmp_path: Path) -> None:
     ],
 )
 def test_what_jupiter_answers_is_not_believed_blindly(tmp_path: Path, answer: Any, says: str) -> None:
-    with endpoint() as chain, jupiter() as api:
+    with endpoint(programs=MAINNET) as chain, jupiter() as api:
         api.answers["/swap/v1/swap-instructions"] = answer
         done, session = run(tmp_path, "100-jup-swap-sol-usdc", "--rpc-url", chain.address, JUPITER_API_URL=api.address)
     assert done.returncode == 3

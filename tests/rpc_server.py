@@ -131,8 +131,7 @@ def endpoint(*, cheats: bool = True, programs: tuple[str, ...] = ()) -> Iterator
     made = Endpoint(cheats=cheats, programs=programs)
 
     class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+        # HTTP/1.0: a connection that is kept open would keep the one thread, and others have questions too.
         def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             status = made.answers.pop(0) if made.answers else 200

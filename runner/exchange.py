@@ -21,7 +21,8 @@ AGAIN = (408, 409, 425, 429)
 SAID = 300
 MIB = 1 << 20
 PAUSE_VARIABLE, PAUSE = "REEV_RETRY_SECONDS", 1.0
-SETTINGS = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 T = TypeVar("T")
 
@@ -87,9 +88,10 @@ class Exchange:
         try:
             self._client = httpx.Client(headers=headers, timeout=timeout, follow_redirects=False)
         except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
-            given = [name for name in SETTINGS if os.environ.get(name) or os.environ.get(name.lower())]
-            why = f"HTTP cannot be set up with {' and '.join(given) or 'these settings'}: {_kind(error)}"
-            raise ExchangeError(why, hint=f"correct or unset {' and '.join(given) or 'what it names'}") from None
+            names = CERTIFICATES if isinstance(error, OSError) else PROXIES
+            given = " and ".join(name for name in names if os.environ.get(name) or os.environ.get(name.lower()))
+            why = f"HTTP cannot be set up with {given or 'the settings of this host'}: {_kind(error)}"
+            raise ExchangeError(why, hint=f"correct or unset {given or ', '.join(names)}") from None
 
     def close(self) -> None:
         self._client.close()

@@ -17,6 +17,7 @@ STREAM = ("data:", "event:", ": ")
 
 # What services say of an empty account, under the status of "too many requests": waiting does not fill it.
 NO_MONEY = ("insufficient_quota", "insufficient balance", "insufficient credit")
+BALANCE = "see the balance of the account at the service"
 TOO_LONG = ("context length", "context_length", "context window", "maximum context", "too many tokens")
 NO_TOOLS = ("support tool", "support function", "tool use", "tool_choice", "tool choice")
 
@@ -91,8 +92,8 @@ class Completions:
             return "start it, or see its address; try again later"
         if status in (401, 403):
             return f"see the key in {self._service.key_variable}"
-        if status == 402 or any(words in said for words in NO_MONEY):
-            return "see the balance of the account at the service"
+        if status == 402:
+            return BALANCE
         if status == 413 or any(words in said for words in TOO_LONG):
             return "choose a model that reads more at once, or set REEV_MAX_TURNS lower"
         if status in AGAIN or status >= 500:
@@ -120,7 +121,7 @@ def _good(answer: Answer) -> Any:
                 why, status=answer.status, hint="turn streaming off there, or use another server"
             ) from None
         if any(words in answer.text.lower() for words in NO_MONEY):
-            raise ExchangeError(error.why, status=error.status) from None
+            raise ExchangeError(error.why, status=error.status, hint=BALANCE) from None
         raise
     fault = found.get("error") if isinstance(found, dict) else None
     if fault:

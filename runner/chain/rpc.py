@@ -11,7 +11,7 @@ import httpx
 import orjson
 from solders.address_lookup_table_account import AddressLookupTableAccount
 from solders.errors import SerdeJSONError
-from solders.hash import Hash
+from solders.hash import Hash, ParseHashError
 from solders.pubkey import Pubkey
 from solders.rpc.responses import GetTransactionResp
 
@@ -129,7 +129,7 @@ class RpcChain:
             raise self._error(method, error.why, hint) from None
         try:
             return read(found)
-        except (TypeError, KeyError, ValueError, IndexError, AttributeError) as error:
+        except (TypeError, KeyError, ValueError, IndexError, AttributeError, ParseHashError) as error:
             why = f"its result cannot be read: {type(error).__name__}: {self._site.hide(str(error))}"
             raise self._error(method, why, "see which version the endpoint has") from None
 

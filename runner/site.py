@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-import httpx
+if TYPE_CHECKING:
+    import httpx
 
 MASK = "***"
 UNREADABLE = "an address that cannot be read"
@@ -37,6 +38,9 @@ class Site:
 
     @property
     def usable(self) -> bool:
+        # Loaded here: to tell of an address, every run needs this module, and few ask over HTTP.
+        import httpx
+
         try:
             url = httpx.URL(self._url)
         except httpx.InvalidURL:
@@ -45,6 +49,8 @@ class Site:
 
     def at(self, path: str, query: Mapping[str, str] | None = None) -> httpx.URL:
         """The address of a path below the service's own; what it asks for in its query stays."""
+        import httpx
+
         url = httpx.URL(self._url)
         if path:
             url = url.copy_with(path=f"{url.path.rstrip('/')}{path}", fragment=None)

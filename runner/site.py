@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
@@ -15,6 +16,10 @@ UNREADABLE = "an address that cannot be read"
 
 # A shorter word of an address is no key, and is a part of other words.
 SHORTEST_WORD, SHORTEST_SEGMENT = 4, 16
+
+# Nor is one of so many characters found by chance within data that is told as text.
+NEVER_BY_CHANCE = 8
+PART_OF_DATA = r"[\w+/=-]"
 
 
 def shown(url: str) -> str:
@@ -35,6 +40,11 @@ class Site:
         found = {key, *_secrets(self._url)} - {""}
         # The longest first: one may be a part of another.
         self._secrets = sorted(found, key=len, reverse=True)
+        alone = rf"(?<!{PART_OF_DATA})%s(?!{PART_OF_DATA})"
+        patterns = [
+            re.escape(each) if len(each) >= NEVER_BY_CHANCE else alone % re.escape(each) for each in self._secrets
+        ]
+        self._in_content = re.compile("|".join(patterns)) if patterns else None
 
     @property
     def usable(self) -> bool:
@@ -63,15 +73,15 @@ class Site:
         return text
 
     def hidden(self, value: Any) -> Any:
-        """The same for JSON, names of its members included."""
-        if not self._secrets:
+        """The same for JSON, names of its members included; a short key only where it stands as a word of its own."""
+        if self._in_content is None:
             return value
         if isinstance(value, str):
-            return self.hide(value)
+            return self._in_content.sub(MASK, value)
         if isinstance(value, list):
             return [self.hidden(each) for each in value]
         if isinstance(value, dict):
-            return {self.hide(name): self.hidden(each) for name, each in value.items()}
+            return {self.hidden(name): self.hidden(each) for name, each in value.items()}
         return value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from typing import Any
 
@@ -93,6 +94,16 @@ def test_but_not_for_ever(
     node.instead = {method: [{"result": unknown}] * 10_000}
     with pytest.raises(ChainError, match=says):
         RpcChain(node.address, 0).execute([transfer(keys, str(Keypair().pubkey()))], keys)
+
+
+def test_a_short_password_that_is_a_part_of_an_accounts_data_leaves_it_as_it_is(node: Endpoint) -> None:
+    data = bytes(range(256))
+    assert "MzQ1" in base64.b64encode(data).decode()
+    chain = RpcChain(node.address.replace("://", "://me:MzQ1@"), 0)
+    chain.put(NOWHERE, Account(1, SYSTEM_PROGRAM, False, data))
+    found = chain.account(NOWHERE)
+    assert found is not None
+    assert found.data == data
 
 
 def test_an_error_of_null_is_none(node: Endpoint) -> None:

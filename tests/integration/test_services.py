@@ -296,6 +296,17 @@ def test_each_key_of_an_address_is_hidden_in_whatever_a_service_says() -> None:
     assert site.hide("v2 is version 1 of h") == "v2 is version 1 of h"
 
 
+def test_a_short_key_is_hidden_as_a_word_and_not_within_data() -> None:
+    site = Site("http://me:PW@h")
+    assert site.hide("bad PW, xPWx") == "bad ***, x***x"
+    assert site.hidden(["bad PW, xPWx", "AAPW", "PW==", '{"a":"PW"}']) == [
+        "bad ***, xPWx",
+        "AAPW",
+        "PW==",
+        '{"a":"***"}',
+    ]
+
+
 def chain(address: str) -> Any:
     return RpcChain(address, pause=0)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.agents import AGENTS, Agents
-from runner.errors import ChainError, RunnerError
+from runner.errors import RunnerError
 from runner.options import read
 from runner.record import Mode, Order
 from runner.session import sessions_dir
@@ -143,21 +143,9 @@ def _fresh_id() -> str:
 
 def _open_chain(case: Case, rpc_url: str | None) -> Chain:
     """Raises ChainError also where the case needs what is not there: then it does not even begin."""
-    if "mainnet" in case.needs and not rpc_url:
-        why = "it needs the programs of the main chain, which the embedded chain has not"
-        hint = "surfpool start; then the same with --rpc-url http://127.0.0.1:8899"
-        raise ChainError("running", case.id, why, hint)
-    if "jupiter" in case.needs:
-        from runner.jupiter import reach
+    from runner.needs import open_chain
 
-        reach(case.id)
-    if rpc_url:
-        from runner.chain.rpc import RpcChain
-
-        return RpcChain(rpc_url)
-    from runner.chain.litesvm import EmbeddedChain
-
-    return EmbeddedChain()
+    return open_chain(case, rpc_url)
 
 
 def _print(told: dict[str, Any], options: argparse.Namespace) -> None:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import httpx
-import orjson
 
 from runner import base58
 from runner.errors import ChainError
+from runner.exchange import MIB, Answer, Exchange, ExchangeError, retry_pause
 from runner.instruction import AccountMeta, Instruction
+from runner.site import Site
 from runner.tools import ToolError
 
 VARIABLE, ADDRESS = "JUPITER_API_URL", "https://lite-api.jup.ag"
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
-MOST_BYTES = 8 << 20
+MOST_BYTES = 8 * MIB
 SWAP_PARTS = (
     "computeBudgetInstructions",
     "setupInstructions",
@@ -27,42 +28,47 @@ SWAP_PARTS = (
     "otherInstructions",
 )
 
-
-def address(environ: Mapping[str, str] = os.environ) -> str:
-    return (environ.get(VARIABLE) or ADDRESS).rstrip("/")
+T = TypeVar("T")
 
 
-def reach(subject: str) -> None:
+def site(environ: Mapping[str, str] = os.environ) -> Site:
+    return Site(environ.get(VARIABLE) or ADDRESS)
+
+
+def reach() -> None:
     """Raises ChainError where nothing answers there: the case cannot begin. Whatever is answered will do."""
     try:
-        httpx.head(address(), timeout=TIMEOUT)
-    except (httpx.TransportError, httpx.InvalidURL) as error:
-        why = f"it needs Jupiter's API at {address()}: {error or type(error).__name__}"
-        raise ChainError("running", subject, why, f"see the network, or set {VARIABLE}") from None
+        _ask("HEAD", "", bool)
+    except ExchangeError as error:
+        hint = error.hint or f"see the network, or set {VARIABLE}"
+        raise ChainError("reaching", f"Jupiter's API at {site().shown}", error.why, hint) from None
 
 
 def get(path: str, **query: str) -> Any:
     """The JSON of an answer. Raises ToolError that says what was asked and what came."""
-    return _answer("GET", path, params=query)
+    return _answer("GET", path, query=query)
 
 
 def post(path: str, body: dict[str, Any]) -> Any:
-    return _answer("POST", path, json=body)
+    return _answer("POST", path, body=body)
 
 
 def _answer(method: str, path: str, **content: Any) -> Any:
-    url = f"{address()}{path}"
     try:
-        answer = httpx.request(method, url, timeout=TIMEOUT, follow_redirects=False, **content)
-    except (httpx.TransportError, httpx.InvalidURL) as error:
-        raise ToolError(f"{method} {url}: {error or type(error).__name__}") from None
-    said = answer.content[:MOST_BYTES]
-    if not answer.is_success:
-        raise ToolError(f"{method} {url}: it answered {answer.status_code}: {said[:300].decode(errors='replace')}")
+        return _ask(method, path, Answer.good, **content)
+    except ExchangeError as error:
+        raise ToolError(f"{method} {path} at {site().shown}: {error.why}") from None
+
+
+def _ask(method: str, path: str, read: Callable[[Answer], T], **content: Any) -> T:
+    where = site()
+    if not where.usable:
+        raise ExchangeError("it is no address", hint=f"set {VARIABLE} to one, such as {ADDRESS}")
+    exchange = Exchange(where, TIMEOUT, MOST_BYTES, pause=retry_pause(os.environ))
     try:
-        return orjson.loads(said)
-    except orjson.JSONDecodeError:
-        raise ToolError(f"{method} {url}: what it answered is no JSON") from None
+        return exchange.ask(method, path, read, **content)
+    finally:
+        exchange.close()
 
 
 def instructions(found: Any, tables: tuple[str, ...] = ()) -> tuple[Instruction, ...]:
@@ -78,7 +84,9 @@ def swap(found: Any) -> tuple[Instruction, ...]:
     if not isinstance(found, dict) or not found.get("swapInstruction"):
         raise ToolError(f"Jupiter answered without a swap: {str(found)[:300]}")
     named = found.get("addressLookupTableAddresses")
-    tables = tuple(str(name) for name in named) if isinstance(named, list) else ()
+    tables = tuple(named) if isinstance(named, list) else ()
+    if not all(isinstance(name, str) and base58.is_address(name) for name in tables):
+        raise ToolError("Jupiter answered with an address lookup table that is no address")
     parts = (found.get(name) for name in SWAP_PARTS)
     return tuple(each for part in parts if part for each in instructions(part, tables))
 
@@ -89,6 +97,8 @@ def _instruction(found: Any, tables: tuple[str, ...]) -> Instruction:
         made = Instruction(found["programId"], metas, base64.b64decode(found["data"], validate=True), tables)
         if not all(base58.is_address(name) for name in (made.program_id, *(m.pubkey for m in metas))):
             raise ValueError("a key is no address")
+        if not all(isinstance(flag, bool) for m in metas for flag in (m.is_signer, m.is_writable)):
+            raise ValueError("isSigner and isWritable are true or false")
     except (KeyError, TypeError, ValueError, binascii.Error) as error:
         why = f"{type(error).__name__}: {error}"
         raise ToolError(f"Jupiter answered with an instruction that cannot be read: {why}") from None

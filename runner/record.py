@@ -11,7 +11,7 @@ from runner.case import Case
 from runner.clock import Clock, rfc3339
 from runner.errors import Kind
 from runner.score import Score, Verdict
-from runner.tracing import Measured
+from runner.tracing import Judged, Measured
 
 EventType = Literal[
     "SessionStart", "LlmRequest", "ToolCall", "ToolResult", "TransactionExecution", "Error", "SessionEnd"
@@ -71,6 +71,11 @@ class Record:
     tools: list[dict[str, Any]] = field(default_factory=list)
     steps: list[dict[str, Any]] = field(default_factory=list)
     usage: list[dict[str, Any]] = field(default_factory=list)
+    judged: Judged | None = None
+
+    @property
+    def execution_id(self) -> str:
+        return self.order.execution_id
 
     def event(self, event_type: EventType, depth: int, data: dict[str, Any], at: int | None = None) -> None:
         timestamp = rfc3339(self.clock.now() if at is None else at)
@@ -113,6 +118,8 @@ class Record:
 
     def closed(self, outcome: Outcome, elapsed_ms: int) -> dict[str, Any]:
         """The session with its result."""
+        kind = outcome.failure.kind if outcome.failure else None
+        self.judged = Judged(outcome.succeeded, outcome.score.value if outcome.score else None, kind)
         document = self.document()
         document["end_time"] = self.clock.now() // SECOND
         document["final_result"] = {

@@ -64,7 +64,7 @@ def take(scene: Scene, step: FlowStep, before: str) -> Taken:
         finally:
             _cost(measured, scene.record.usage[used:])
         measured.attributes[STEP_STATUS] = "Succeeded" if found.succeeded else "Failed"
-        measured.error = found.why or None
+        measured.error, measured.error_type = found.why or None, found.kind if found.why else None
     return found
 
 

@@ -5,9 +5,7 @@ A run is a span, each of its steps one below it, each call of a tool one below i
 
 from __future__ import annotations
 
-import logging
 import os
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,15 +13,15 @@ import orjson
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import Span, StatusCode, set_span_in_context
 from opentelemetry.trace import SpanKind as Side
 
-from runner import __version__
+from runner import __version__, collector
 from runner.clock import Clock, rfc3339
 from runner.otel_file import LOCK, OtelFile, exported
 from runner.tracing import (
+    AGENT_NAME,
     COST,
     INPUT_TOKENS,
     OUTPUT_TOKENS,
@@ -33,13 +31,17 @@ from runner.tracing import (
     TOOL_NAME,
     TOOL_RESULT,
     Measured,
+    Run,
     SpanKind,
     Tracing,
 )
 
-EXPORT_SECONDS = 2
 KIND = "reev.span"
 OPERATION = "gen_ai.operation.name"
+CONVERSATION = "gen_ai.conversation.id"
+ERROR_TYPE, OTHER = "error.type", "_OTHER"
+EXECUTION_ID, SCORE = "reev.execution.id", "reev.score"
+EVALUATION = "gen_ai.evaluation"
 OPERATIONS: dict[SpanKind, str] = {
     "execution": "invoke_agent",
     "step": "invoke_workflow",
@@ -71,21 +73,36 @@ class Telemetry(Tracing):
         if lines is not None:
             provider.add_span_processor(lines)
         self._provider = provider
-        if exported(environ):
-            _export(provider)
+        sending = collector.processor(environ) if exported(environ) else None
+        if sending is not None:
+            provider.add_span_processor(sending)
         self._tracer = provider.get_tracer("reev-runner", __version__)
         self._open: list[Span] = []
+        self._root: tuple[Span, Measured] | None = None
+        self._run: Run | None = None
+        self._execution_id = lines.session_id if lines is not None else None
+
+    def follow(self, run: Run) -> None:
+        self._run, self._execution_id = run, run.execution_id
+        for span in self._open:
+            span.set_attribute(CONVERSATION, run.execution_id)
 
     def close(self) -> None:
+        """The run's own span ends here: it tells how the run was judged, which comes after its last work."""
+        if self._root is not None:
+            self._judge(*self._root)
         self._provider.shutdown()
 
     def begin(self, kind: SpanKind, name: str, measured: Measured) -> Span:
         context = set_span_in_context(self._open[-1], Context()) if self._open else Context()
-        attributes = {KIND: kind, OPERATION: OPERATIONS[kind], **measured.attributes}
+        measured.attributes |= {KIND: kind, OPERATION: OPERATIONS[kind]}
+        if self._execution_id is not None:
+            measured.attributes[CONVERSATION] = self._execution_id
         # The names and sides are those of the GenAI semantic conventions.
-        full = f"{OPERATIONS[kind]} {name}" if kind in ("model", "tool") else name
+        whose = str(measured.attributes.get(AGENT_NAME, name)) if kind == "execution" else name
+        full = name if kind == "step" else f"{OPERATIONS[kind]} {whose}"
         side = Side.CLIENT if kind == "model" else Side.INTERNAL
-        span = self._tracer.start_span(full, context, side, attributes, start_time=measured.started_at)
+        span = self._tracer.start_span(full, context, side, measured.attributes, start_time=measured.started_at)
         self._open.append(span)
         return span
 
@@ -94,26 +111,32 @@ class Telemetry(Tracing):
         begun.set_attributes(measured.attributes)
         if measured.error is not None:
             begun.set_status(StatusCode.ERROR, measured.error)
-        begun.end(measured.ended_at)
+            begun.set_attribute(ERROR_TYPE, measured.error_type or OTHER)
+        if measured.attributes.get(KIND) == "execution":
+            self._root = begun, measured
+        else:
+            begun.end(measured.ended_at)
 
-
-def _export(provider: TracerProvider) -> None:
-    """The spans to a collector as well, in OpenTelemetry's own form. One that is away costs a run seconds at most."""
-    try:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    except ImportError:
-        print("Error: spans are not sent: OTLP is not installed\nTry: pip install 'reevd[otlp]'", file=sys.stderr)
-        return
-    # What the exporter says of a collector that is away would stand between the lines of the runs.
-    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(timeout=EXPORT_SECONDS)))
+    def _judge(self, root: Span, measured: Measured) -> None:
+        if self._execution_id is not None:
+            root.set_attribute(EXECUTION_ID, self._execution_id)
+        judged = self._run.judged if self._run else None
+        if judged is not None and judged.error_type is not None:
+            root.set_attribute(ERROR_TYPE, judged.error_type)
+        if judged is not None and judged.score is not None:
+            root.set_attribute(SCORE, judged.score)
+            label = "pass" if judged.succeeded else "fail"
+            told: dict[str, str | float] = {f"{EVALUATION}.name": "reev", f"{EVALUATION}.score.label": label}
+            told[f"{EVALUATION}.score.value"] = judged.score
+            root.add_event(f"{EVALUATION}.result", told, measured.ended_at)
+        root.end(measured.ended_at)
 
 
 class Lines(SpanProcessor):
     """Writes the events of the telemetry file: Prompt, ToolInput, ToolOutput, StepComplete."""
 
     def __init__(self, file: OtelFile, session_id: str, liveness: str | None) -> None:
-        self._file, self._session_id, self._liveness = file, session_id, liveness
+        self._file, self.session_id, self._liveness = file, session_id, liveness
         self._began = 0
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
@@ -148,7 +171,7 @@ class Lines(SpanProcessor):
     def _line(self, event_type: str, at: int, *, step_nanos: int | None = None, **carried: Any) -> None:
         event = {
             "timestamp": rfc3339(at),
-            "session_id": self._session_id,
+            "session_id": self.session_id,
             "reev_runner_version": __version__,
             "reev_agent_version": __version__,
             "event_type": event_type,

@@ -22,6 +22,7 @@ WRAPPED_SOL = "So11111111111111111111111111111111111111112"
 DECIMALS = {
     "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v": 6,  # USDC
     "Es9vMFrzaCERmJfrF4H2FYD4KCoNkY11McCe8BenwNYB": 6,  # USDT
+    "9BEcn9aPEmhSPbPQeFGjidRiEKki46fVQDyPpSQXPA2D": 6,  # shares of Jupiter Lend's USDC vault
 }
 DEFAULT_DECIMALS = 9  # SOL's own, and what the token program's tools give a mint that asks for nothing else
 

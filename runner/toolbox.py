@@ -25,12 +25,15 @@ from runner.tracing import (
     Tracing,
 )
 
+REFUSED = "refused"
+
 
 class RecordedTools:
     def __init__(
         self, tools: Mapping[str, Tool[Any]], bench: Bench, record: Record, tracing: Tracing, stop: Stop
     ) -> None:
         self._tools, self._bench, self._record, self._tracing, self._stop = tools, bench, record, tracing, stop
+        tracing.follow(record)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -45,7 +48,7 @@ class RecordedTools:
     def refuse(self, name: str, error: str) -> None:
         """A call that was asked for in a way that no tool takes: it stands in the record, as what it was."""
         with self._stop.shield(), self._tracing.span("tool", name, {TOOL_NAME: name, TOOL_ARGUMENTS: "{}"}) as measured:
-            measured.error = error
+            measured.error, measured.error_type = error, REFUSED
             self._record.event("ToolCall", 1, {"tool_name": name, "params": {}}, at=measured.started_at)
         self._close(name, {}, Called(None, (), error), measured, "error")
 
@@ -86,7 +89,9 @@ class RecordedTools:
                 with self._stop.exposed():
                     called = self._answer(name, arguments)
                 measured.error, status = called.error, "success" if called.error is None else "error"
-                if called.error is None:
+                if called.error is not None:
+                    measured.error_type = REFUSED
+                else:
                     measured.attributes[TOOL_RESULT] = orjson.dumps(called.result).decode()
         except StoppedError as stopped:
             called, status = Called(None, (), None), "timeout" if stopped.kind == "timeout" else "error"

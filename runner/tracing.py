@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, Protocol
 
 from runner.clock import Clock
+from runner.errors import RunnerError, StoppedError
 
 SpanKind = Literal["execution", "step", "tool", "model"]
 
@@ -28,13 +29,32 @@ TOOL_RESULT = "gen_ai.tool.call.result"
 class Measured:
     """A span at work: its `attributes` may grow until it ends, an `error` marks it as failed.
 
-    Times are nanoseconds since 1970.
+    error_type: which kind of failure that is, in one word. Times are nanoseconds since 1970.
     """
 
     started_at: int
     ended_at: int = 0
     attributes: dict[str, str | int | float] = field(default_factory=dict)
     error: str | None = None
+    error_type: str | None = None
+
+
+class Judged(NamedTuple):
+    """How a run ended. `score` lies between 0 and 1, and is None where nothing was judged."""
+
+    succeeded: bool
+    score: float | None
+    error_type: str | None
+
+
+class Run(Protocol):
+    """The run that spans are of. `judged` is None until it has ended."""
+
+    @property
+    def execution_id(self) -> str: ...
+
+    @property
+    def judged(self) -> Judged | None: ...
 
 
 class Tracing:
@@ -50,10 +70,15 @@ class Tracing:
             yield measured
         except BaseException as error:
             measured.error = measured.error or str(error) or type(error).__name__
+            known = error.kind if isinstance(error, RunnerError | StoppedError) else type(error).__name__
+            measured.error_type = measured.error_type or known
             raise
         finally:
             measured.ended_at = self._clock.now()
             self.end(begun, measured)
+
+    def follow(self, run: Run) -> None:
+        """Tells whose spans these are."""
 
     def close(self) -> None:
         """The run is over: what was not yet sent anywhere is sent, but not waited for without end."""

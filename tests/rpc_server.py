@@ -12,16 +12,25 @@ from typing import Any
 
 from solders.account import Account
 from solders.litesvm import LiteSVM
+from solders.message import MessageV0
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 from solders.transaction_metadata import FailedTransactionMetadata
 
+MAINNET = ("JUP6LkbZbjS1jKKwapdHNy74zcZ3tLUZoi5QNyVTaV4", "jup3YeL8QhtSx1e253b2FDvsMNC87fDrgQZivbrndc9")
+
 
 class Endpoint:
-    """`cheats`: whether accounts can be set. `answers`: statuses of HTTP for the next answers, and then 200."""
+    """`cheats`: whether accounts can be set; `programs`: those that it says it has, beside the runtime's own.
 
-    def __init__(self, *, cheats: bool) -> None:
-        self._vm, self._cheats = LiteSVM(), cheats
+    answers: statuses of HTTP for the next answers, and then 200
+    instead: by method, what the next calls are answered in the place of the truth
+    """
+
+    def __init__(self, *, cheats: bool, programs: tuple[str, ...]) -> None:
+        self._vm, self._cheats, self._programs = LiteSVM(), cheats, programs
+        self.instead: dict[str, list[dict[str, Any]]] = {}
+        self.transactions: list[VersionedTransaction] = []
         self._sent: dict[str, dict[str, Any]] = {}
         self.asked: list[str] = []
         self.answers: list[int] = []
@@ -29,6 +38,8 @@ class Endpoint:
 
     def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
         self.asked.append(asked["method"])
+        if self.instead.get(asked["method"]):
+            return self.instead[asked["method"]].pop(0)
         method = getattr(self, f"_{asked['method']}", None)
         if method is None or (asked["method"].startswith("surfnet_") and not self._cheats):
             return {"error": {"code": -32601, "message": "Method not found"}}
@@ -50,6 +61,10 @@ class Endpoint:
         return {"context": {"slot": 1}, "value": None}
 
     def _getAccountInfo(self, address: str, _: Any) -> dict[str, Any]:  # noqa: N802
+        if address in self._programs:
+            loader = "BPFLoaderUpgradeab1e11111111111111111111111"
+            program = {"lamports": 1, "owner": loader, "executable": True, "data": ["", "base64"], "rentEpoch": 0}
+            return {"context": {"slot": 1}, "value": program}
         state = self._vm.get_account(Pubkey.from_string(address))
         value = state and {
             "lamports": state.lamports,
@@ -62,6 +77,7 @@ class Endpoint:
 
     def _sendTransaction(self, text: str, _: Any) -> str:  # noqa: N802
         transaction = VersionedTransaction.from_bytes(base64.b64decode(text))
+        self.transactions.append(transaction)
         sent = self._vm.send_transaction(transaction)
         failed = isinstance(sent, FailedTransactionMetadata)
         meta = sent.meta() if isinstance(sent, FailedTransactionMetadata) else sent
@@ -85,7 +101,7 @@ class Endpoint:
                 "rewards": [],
                 "computeUnitsConsumed": meta.compute_units_consumed(),
             },
-            "version": "legacy",
+            "version": 0 if isinstance(transaction.message, MessageV0) else "legacy",
         }
         return signature
 
@@ -111,12 +127,11 @@ def _error(error: Any) -> Any:
 
 
 @contextmanager
-def endpoint(*, cheats: bool = True) -> Iterator[Endpoint]:
-    made = Endpoint(cheats=cheats)
+def endpoint(*, cheats: bool = True, programs: tuple[str, ...] = ()) -> Iterator[Endpoint]:
+    made = Endpoint(cheats=cheats, programs=programs)
 
     class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+        # HTTP/1.0: a connection that is kept open would keep the one thread, and others have questions too.
         def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             status = made.answers.pop(0) if made.answers else 200

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import httpx
 
 from runner.errors import AgentError
+from runner.exchange import AGAIN, MIB, PAUSE, Answer, Exchange, ExchangeError
+from runner.site import Site
 
 TIMEOUT = httpx.Timeout(120.0, connect=10.0)
-TRIES = 5
-LONGEST_PAUSE = 30.0
-AGAIN = (408, 409, 425, 429)
-MOST_BYTES = 16 << 20
+MOST_BYTES = 16 * MIB
+STREAM = ("data:", "event:", ": ")
+
+# What services say of an empty account, under the status of "too many requests": waiting does not fill it.
+NO_MONEY = ("insufficient_quota", "insufficient balance", "insufficient credit")
+BALANCE = "see the balance of the account at the service"
+TOO_LONG = ("context length", "context_length", "context window", "maximum context", "too many tokens")
+NO_TOOLS = ("support tool", "support function", "tool use", "tool_choice", "tool choice")
+
+T = TypeVar("T")
 
 
 class Reply(NamedTuple):
@@ -38,25 +44,31 @@ class Service(NamedTuple):
     address: str
     key: str
     key_variable: str
-    pause: float = 1.0
+    pause: float = PAUSE
 
 
 class Completions:
     """Raises AgentError, which names the service and never its key."""
 
     def __init__(self, service: Service) -> None:
-        self._service = service
+        self._service, self._site = service, Site(service.address, service.key)
         headers = {"Authorization": f"Bearer {service.key}"} if service.key else {}
-        self._client = httpx.Client(base_url=service.address, headers=headers, timeout=TIMEOUT)
+        try:
+            self._exchange = Exchange(
+                self._site, TIMEOUT, MOST_BYTES, headers=headers, pause=service.pause, patient=True
+            )
+        except ExchangeError as error:
+            raise self._error(error.why, error.hint) from None
 
     def close(self) -> None:
-        self._client.close()
+        self._exchange.close()
 
     def first_model(self) -> str:
         """The first one that the server has."""
-        found = self._answer("GET", "/models", None)
+        found = self._ask("GET", "/models", None, _good)
         models = found.get("data") if isinstance(found, dict) else None
-        names = [str(model["id"]) for model in models or () if isinstance(model, dict) and model.get("id")]
+        models = models if isinstance(models, list) else []
+        names = [str(model["id"]) for model in models if isinstance(model, dict) and model.get("id")]
         if not names:
             raise self._error("it names no model", "load one there, or set REEV_LOCAL_MODEL")
         return names[0]
@@ -65,90 +77,68 @@ class Completions:
         asked: dict[str, Any] = {"model": self._service.model, "messages": messages, "temperature": 0, "stream": False}
         if tools:
             asked |= {"tools": tools, "tool_choice": "auto"}
-        for attempt in range(TRIES):
-            reply = _reply(self._answer("POST", "/chat/completions", asked))
-            if reply is not None:
-                return reply
-            self._wait(attempt, None)
-        raise self._error(f"{TRIES} answers held no message", "see the server's log, or choose another model")
+        return self._ask("POST", "/chat/completions", asked, _reply)
 
-    def _answer(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
-        """The JSON of the first good answer, of so many tries."""
-        why, hint = "", ""
-        for attempt in range(TRIES):
-            hint = "start it, or see its address; try again later"
-            try:
-                with self._client.stream(method, path, json=body) as answer:
-                    text = _text(answer)
-            except httpx.TimeoutException:
-                why = "it did not answer in time"
-            except httpx.TransportError as error:
-                why = str(error) or type(error).__name__
-            else:
-                if answer.is_success:
-                    return _json(text)
-                why = f"it answered {answer.status_code} {answer.reason_phrase}{_said(text)}"
-                if answer.status_code < 500 and answer.status_code not in AGAIN:
-                    raise self._refused(answer.status_code, why)
-                hint = "try again later, or see what the service says of itself"
-                self._wait(attempt, answer.headers.get("retry-after"))
-                continue
-            self._wait(attempt, None)
-        raise self._error(f"{why} ({TRIES} tries)", hint)
+    def _ask(self, method: str, path: str, body: dict[str, Any] | None, read: Callable[[Answer], T]) -> T:
+        try:
+            return self._exchange.ask(method, path, read, body=body)
+        except ExchangeError as error:
+            raise self._error(error.why, error.hint or self._hint(error)) from None
 
-    def _wait(self, attempt: int, wished: str | None) -> None:
-        """Longer each time, and never at the same moment as everybody else; or as long as the server wishes."""
-        if attempt + 1 == TRIES:
-            return
-        pause = self._service.pause * 2**attempt * random.uniform(0.75, 1.25)  # noqa: S311 (not for secrets)
-        if wished is not None and wished.isdecimal():
-            pause = max(pause, float(wished))
-        time.sleep(min(pause, LONGEST_PAUSE))
-
-    def _refused(self, status: int, why: str) -> AgentError:
+    def _hint(self, error: ExchangeError) -> str:
+        """What to try, by what usually is wrong where a service answers so."""
+        said, status = error.why.lower(), error.status
+        if status is None:
+            return "start it, or see its address; try again later"
         if status in (401, 403):
-            return self._error(why, f"see the key in {self._service.key_variable}")
-        if status == 404 or "model" in why.lower():
-            return self._error(why, "see the name of the model and the address of the service")
-        return self._error(why, "see what the service says; another --agent may do")
+            return f"see the key in {self._service.key_variable}"
+        if status == 402:
+            return BALANCE
+        if status == 413 or any(words in said for words in TOO_LONG):
+            return "choose a model that reads more at once, or set REEV_MAX_TURNS lower"
+        if status in AGAIN or status >= 500:
+            return "try again later, or see what the service says of itself"
+        if status in (400, 422) and any(words in said for words in NO_TOOLS):
+            return "choose a model that calls tools"
+        if status in (404, 405) or 300 <= status < 400 or "model" in said:
+            return "see the name of the model and the address of the service"
+        if 200 <= status < 300:
+            return "see the server's log and its address, or choose another model"
+        return "see what the service says; another --agent may do"
 
     def _error(self, why: str, hint: str) -> AgentError:
-        return AgentError("asking", f"{self._service.model or 'for a model'} at {self._service.address}", why, hint)
+        return AgentError("asking", f"{self._service.model or 'for a model'} at {self._site.shown}", why, hint)
 
 
-def _text(answer: httpx.Response) -> bytes:
-    found = bytearray()
-    for part in answer.iter_bytes():
-        found += part
-        if len(found) > MOST_BYTES:
-            break
-    return bytes(found)
-
-
-def _json(text: bytes) -> Any:
-    import orjson
-
+def _good(answer: Answer) -> Any:
+    """The JSON of a success. Some services tell of a failure with the status of a success."""
     try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return None
+        found = answer.good()
+    except ExchangeError as error:
+        if answer.text.startswith(STREAM):
+            why = "it streams its answer, which it was asked not to do"
+            raise ExchangeError(
+                why, status=answer.status, hint="turn streaming off there, or use another server"
+            ) from None
+        if any(words in answer.text.lower() for words in NO_MONEY):
+            raise ExchangeError(error.why, status=error.status, hint=BALANCE) from None
+        raise
+    fault = found.get("error") if isinstance(found, dict) else None
+    if fault:
+        code = fault.get("code") if isinstance(fault, dict) else None
+        status = code if isinstance(code, int) and 400 <= code < 600 else answer.status
+        again = status in AGAIN or status >= 500
+        raise ExchangeError(f"it answered {answer.status} with an error{answer.said()}", again=again, status=status)
+    return found
 
 
-def _said(text: bytes) -> str:
-    """What the server says of an error, in whichever of the usual shapes."""
-    found = _json(text)
-    error = found.get("error", found) if isinstance(found, dict) else None
-    message = error.get("message") if isinstance(error, dict) else error
-    said = message if isinstance(message, str) else text[:200].decode(errors="replace")
-    return f": {said[:300]}" if said.strip() else ""
-
-
-def _reply(found: Any) -> Reply | None:
+def _reply(answer: Answer) -> Reply:
+    found = _good(answer)
     choices = found.get("choices") if isinstance(found, dict) else None
     choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
     message = choice.get("message")
     if not isinstance(message, dict):
-        return None
+        raise ExchangeError("its answer holds no message", again=True, status=answer.status)
     usage = found.get("usage")
     usage = usage if isinstance(usage, dict) else {}
     return Reply(

@@ -56,8 +56,7 @@ def going_on(messages: list[dict[str, Any]], task: Task) -> list[dict[str, Any]]
 
 def read(message: Mapping[str, Any], turn: int) -> tuple[dict[str, Any], list[Asked]]:
     """The model's message as it goes back into the conversation, and the calls in it, odd ones included."""
-    text = message.get("content")
-    kept: dict[str, Any] = {"role": "assistant", "content": text if isinstance(text, str) else None}
+    kept: dict[str, Any] = {"role": "assistant", "content": _words(message.get("content"))}
     calls = message.get("tool_calls")
     asked = [_asked(call, f"call_{turn}_{n}") for n, call in enumerate(calls if isinstance(calls, list) else ())]
     if asked:
@@ -70,6 +69,14 @@ def read(message: Mapping[str, Any], turn: int) -> tuple[dict[str, Any], list[As
             for each in asked
         ]
     return kept, asked
+
+
+def _words(content: Any) -> str | None:
+    """Some servers send a list of parts in the place of the text."""
+    if isinstance(content, list):
+        parts = [part.get("text") for part in content if isinstance(part, dict)]
+        content = "".join(part for part in parts if isinstance(part, str)) or None
+    return content if isinstance(content, str) else None
 
 
 def _asked(call: Any, fallback: str) -> Asked:

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import httpx
-
 from runner.agents import Move, Task, Toolbox
 from runner.agents.completions import Completions, Service
 from runner.agents.conversation import Asked, answered, going_on, opening, read, same
 from runner.case import Case
 from runner.errors import AgentError
+from runner.exchange import retry_pause
 from runner.instruction import Instruction
+from runner.site import Site
 
 TURNS, TOOL_CALLS = 12, 32
 SUCH_AS = "give a whole one, such as http://localhost:1234/v1"
@@ -122,7 +122,7 @@ def open_agent(name: str, environ: Mapping[str, str]) -> LanguageModel:
     turns, calls = (
         _bound(environ, f"REEV_MAX_{what}", most) for what, most in (("TURNS", TURNS), ("CALLS", TOOL_CALLS))
     )
-    pause = _number(environ, "REEV_RETRY_SECONDS", 1.0)
+    pause = retry_pause(environ)
     prices = [_number(environ, f"REEV_PRICE_{what}", math.nan) for what in ("INPUT", "OUTPUT")]
     known = None if any(map(math.isnan, prices)) else (prices[0], prices[1])
     return LanguageModel(service._replace(pause=pause), known, turns, calls)
@@ -139,12 +139,9 @@ def _key(service: Service) -> str:
 
 def _address(service: Service, name: str) -> str:
     address = service.address.strip()
-    try:
-        url = httpx.URL(address)
-    except httpx.InvalidURL as error:
-        raise AgentError("opening the agent", name, f"its address {address!r} is none: {error}", SUCH_AS) from None
-    if url.scheme not in ("http", "https") or not url.host:
-        raise AgentError("opening the agent", name, f"its address {address!r} is none", SUCH_AS)
+    site = Site(address)
+    if not site.usable:
+        raise AgentError("opening the agent", name, f"its address ({site.shown}) is none", SUCH_AS)
     return address
 
 

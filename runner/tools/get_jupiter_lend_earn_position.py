@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from runner import jupiter
-from runner.tools import Answer, Bench, Tool
+from runner.tools import Answer, Bench, Tool, ToolError
 from runner.tools.parameters import Key
 
 
@@ -19,15 +19,28 @@ class Parameters:
 def call(asked: Parameters, bench: Bench) -> Answer:
     """Answers {positions, earnings}, each as Jupiter gives it, and only what was asked for."""
     del bench
-    found = {}
+    held = _positions(asked.user_pubkey)
+    found: dict[str, Any] = {}
     if asked.position_type in ("positions", "both"):
-        found["positions"] = jupiter.get("/lend/v1/earn/positions", users=asked.user_pubkey)
+        found["positions"] = held
     if asked.position_type in ("earnings", "both"):
-        held = found.get("positions") or jupiter.get("/lend/v1/earn/positions", users=asked.user_pubkey)
-        names = [p["token"]["address"] for p in held if isinstance(p, dict) and "address" in (p.get("token") or {})]
-        query = {"user": asked.user_pubkey, "positions": ",".join(names)}
-        found["earnings"] = jupiter.get("/lend/v1/earn/earnings", **query)
+        names = ",".join(name for name in map(_share, held) if name)
+        found["earnings"] = jupiter.get("/lend/v1/earn/earnings", user=asked.user_pubkey, positions=names)
     return Answer(found)
+
+
+def _positions(user: str) -> list[Any]:
+    found = jupiter.get("/lend/v1/earn/positions", users=user)
+    if not isinstance(found, list):
+        raise ToolError(f"Jupiter answered without a list of positions: {str(found)[:300]}")
+    return found
+
+
+def _share(position: Any) -> str | None:
+    """The mint of a position's shares, by which earnings are asked for."""
+    token = position.get("token") if isinstance(position, dict) else None
+    name = token.get("address") if isinstance(token, dict) else None
+    return name if isinstance(name, str) else None
 
 
 TOOL = Tool(

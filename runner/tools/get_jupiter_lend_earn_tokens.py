@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runner import jupiter
-from runner.tools import Answer, Bench, Tool
+from runner.tools import Answer, Bench, Tool, ToolError
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,10 @@ class Parameters:
 
 def call(asked: Parameters, bench: Bench) -> Answer:
     del asked, bench
-    return Answer(jupiter.get("/lend/v1/earn/tokens"))
+    found = jupiter.get("/lend/v1/earn/tokens")
+    if not isinstance(found, list):
+        raise ToolError(f"Jupiter answered without a list of tokens: {str(found)[:300]}")
+    return Answer(found)
 
 
 TOOL = Tool("get_jupiter_lend_earn_tokens", "List the tokens of Jupiter Lend, with their rates.", Parameters, call)

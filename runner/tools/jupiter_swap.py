@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from runner import jupiter
-from runner.tools import Answer, Bench, Tool
+from runner.tools import Answer, Bench, Tool, ToolError
 from runner.tools.parameters import Amount, Key
 
 HALF_A_PERCENT = Amount(50)
@@ -31,6 +31,8 @@ def call(asked: Parameters, bench: Bench) -> Answer:
         amount=str(asked.amount),
         slippageBps=str(asked.slippage_bps),
     )
+    if not isinstance(quote, dict):
+        raise ToolError(f"Jupiter answered without a quote: {str(quote)[:300]}")
     body = {"userPublicKey": asked.user_pubkey, "quoteResponse": quote, "wrapAndUnwrapSol": True}
     return Answer.of(*jupiter.swap(jupiter.post("/swap/v1/swap-instructions", body)))
 

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import yaml
 
 from tests.harness import ROOT
-from tests.rpc_server import endpoint
+from tests.jupiter_server import SOL, USDC, jupiter
+from tests.rpc_server import MAINNET, endpoint
 
 CASES = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((ROOT / "benchmarks").glob("*.yml"))}
 EMBEDDED = [name for name, case in CASES.items() if not case.get("needs")]
@@ -43,7 +38,8 @@ def run(
         "it",
         *arguments,
     ]
-    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **environ}, capture_output=True, text=True, timeout=60)
+    known = {**os.environ, "REEV_RETRY_SECONDS": "0.01"}
+    done = subprocess.run(command, cwd=ROOT, env={**known, **environ}, capture_output=True, text=True, timeout=60)
     session = home / "session_it.json"
     return done, json.loads(session.read_text()) if session.exists() else {}
 
@@ -207,102 +203,86 @@ def test_a_step_has_a_limit_of_its_own_and_the_run_goes_on(tmp_path: Path) -> No
 # -- Jupiter -------------------------------------------------------------------------------------------------
 
 
-class Jupiter:
-    """What it was asked; its instructions are transfers, which any chain can execute."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, dict[str, Any]]] = []
-        self.answers: dict[str, Any] = {}
-        self.address = ""
-
-    def answer(self, path: str, asked: dict[str, Any]) -> Any:
-        self.asked.append((path, asked))
-        if path in self.answers:
-            return self.answers[path]
-        if path == "/swap/v1/quote":
-            return {"inAmount": asked["amount"], "outAmount": "1", "routePlan": []}
-        if path == "/swap/v1/swap-instructions":
-            moved = _transfer(asked["userPublicKey"], 1_000_000)
-            return {"setupInstructions": [moved], "swapInstruction": moved, "cleanupInstruction": None,
-                    "addressLookupTableAddresses": []}  # fmt: skip
-        if path.endswith("-instructions"):
-            return {"instructions": [_transfer(asked["signer"], 2_000_000)]}
-        if path == "/lend/v1/earn/positions":
-            return [{"token": {"address": "jupJ"}, "shares": "5", "underlyingAssets": "6"}]
-        return [{"earnings": 7}]
+QUOTE = {"outAmount": "1", "routePlan": []}
+LENDING = "/lend/v1/earn"
 
 
-def _transfer(user: str, lamports: int) -> dict[str, Any]:
-    accounts = [
-        {"pubkey": key, "isSigner": key == user, "isWritable": True}
-        for key in (user, "So11111111111111111111111111111111111111112")
-    ]
-    data = (2).to_bytes(4, "little") + lamports.to_bytes(8, "little")
-    return {"programId": SYSTEM, "accounts": accounts, "data": base64.b64encode(data).decode()}
+def swap_asked(amount: str) -> list[tuple[str, dict[str, Any]]]:
+    quote = {"inputMint": SOL, "outputMint": USDC, "amount": amount, "slippageBps": "100"}
+    body = {"userPublicKey": USER, "quoteResponse": {"inAmount": amount, **QUOTE}, "wrapAndUnwrapSol": True}
+    return [("/swap/v1/quote", quote), ("/swap/v1/swap-instructions", body)]
 
 
-@contextmanager
-def jupiter() -> Iterator[Jupiter]:
-    made = Jupiter()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:
-            self.send_response(404)
-            self.end_headers()
-
-        def do_GET(self) -> None:
-            parts = urlsplit(self.path)
-            self._say(made.answer(parts.path, {k: v[0] for k, v in parse_qs(parts.query).items()}))
-
-        def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            self._say(made.answer(self.path, asked))
-
-        def _say(self, answer: Any) -> None:
-            status = answer if isinstance(answer, int) else 200
-            text = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
-
-        def log_message(self, *_: Any) -> None:
-            """A test's output is no place for it."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        made.address = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield made
-        finally:
-            server.shutdown()
-            thread.join()
+def lend_asked(operation: str, asset: str, **how_much: str) -> list[tuple[str, dict[str, Any]]]:
+    return [(f"{LENDING}/{operation}-instructions", {"asset": asset, "signer": USER, **how_much})]
 
 
-PATHS = {
-    "100": ["/swap/v1/quote", "/swap/v1/swap-instructions"],
-    "110": ["/lend/v1/earn/deposit-instructions"],
-    "111": ["/lend/v1/earn/deposit-instructions"],
-    "112": ["/lend/v1/earn/withdraw-instructions"],
-    "113": ["/lend/v1/earn/withdraw-instructions"],
-    "115": ["/lend/v1/earn/mint-instructions"],
-    "116": ["/lend/v1/earn/redeem-instructions"],
-    "200": ["/swap/v1/quote", "/swap/v1/swap-instructions", "/lend/v1/earn/deposit-instructions"],
+ASKED = {
+    "100": swap_asked("100000000"),
+    "110": lend_asked("deposit", SOL, amount="100000000"),
+    "111": lend_asked("deposit", USDC, amount="50000000"),
+    "112": lend_asked("withdraw", SOL, amount="100000000"),
+    "113": lend_asked("withdraw", USDC, amount="50000000"),
+    "115": lend_asked("mint", USDC, shares="50000000"),
+    "116": lend_asked("redeem", USDC, shares="50000000"),
+    "200": [*swap_asked("500000000"), *lend_asked("deposit", USDC, amount="10000000")],
 }
 
 
+def by_name(asked: list[tuple[str, dict[str, Any]]], keys: dict[str, str]) -> Any:
+    """With the user's key by the name that the case gives it."""
+    return [tuple(each) for each in json.loads(json.dumps(asked).replace(keys[USER], USER))]
+
+
 @pytest.mark.parametrize("name", ELSEWHERE)
-def test_with_a_chain_and_jupiter_its_instructions_are_executed(name: str, tmp_path: Path) -> None:
-    with endpoint() as chain, jupiter() as api:
+def test_with_a_chain_and_jupiter_it_comes_to_what_it_should(name: str, tmp_path: Path) -> None:
+    with endpoint(programs=MAINNET) as chain, jupiter(chain.address) as api:
         done, session = run(tmp_path, name, "--rpc-url", chain.address, JUPITER_API_URL=api.address)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert [path for path, _ in api.asked] == PATHS[name[:3]]
-    assert session["final_result"]["score"] == 1.0
     keys = session["final_result"]["data"]["steps"][0]["observation"]["key_map"]
-    asked = api.asked[-1][1]
-    assert (asked.get("signer") or asked["userPublicKey"]) == keys[USER]
+    assert by_name(api.asked, keys) == ASKED[name[:3]]
+    assert session["final_result"]["score"] == 1.0
     assert all(call["status"] == "success" for call in session["final_result"]["tools"])
+    assert [verdict for verdict in session["metadata"]["assertions"] if not verdict["passed"]] == []
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_where_nothing_of_it_came_about_its_assertions_say_so(name: str, tmp_path: Path) -> None:
+    with endpoint(programs=MAINNET) as chain, jupiter() as api:
+        _, session = run(tmp_path, name, "--rpc-url", chain.address, JUPITER_API_URL=api.address)
+    assert any(not verdict["passed"] for verdict in session["metadata"]["assertions"])
+
+
+@pytest.mark.parametrize(
+    ("name", "programs", "missing"),
+    [
+        ("100-jup-swap-sol-usdc", MAINNET[1:], [MAINNET[0]]),
+        ("111-jup-lend-deposit-usdc", MAINNET[:1], [MAINNET[1]]),
+        ("200-jup-swap-then-lend-deposit", (), list(MAINNET)),
+    ],
+)
+def test_a_program_that_the_chain_has_not_is_named_before_it_starts(
+    name: str, programs: tuple[str, ...], missing: list[str], tmp_path: Path
+) -> None:
+    with endpoint(programs=programs) as chain, jupiter() as api:
+        done, session = run(tmp_path, name, "--rpc-url", chain.address, JUPITER_API_URL=api.address)
+    assert done.returncode == 3
+    said = session["final_result"]["error"]["message"]
+    assert [address for address in MAINNET if f"it needs the program {address}" in said] == missing
+    assert "surfpool start" in done.stderr
+    assert api.asked == []
+    assert "surfnet_setAccount" not in chain.asked
+
+
+@pytest.mark.parametrize("rpc", [(), ("--rpc-url", "http://127.0.0.1:9")], ids=["embedded", "nobody"])
+def test_all_that_is_missing_is_named_at_once(rpc: tuple[str, ...], tmp_path: Path) -> None:
+    done, session = run(tmp_path, "100-jup-swap-sol-usdc", *rpc)
+    said = session["final_result"]["error"]["message"]
+    assert done.returncode == 3
+    assert "it needs Jupiter's API at http://127.0.0.1:9: [Errno 111] Connection refused" in said
+    assert ("it needs a chain: calling getVersion" if rpc else "it needs the programs of the main chain") in said
+    assert "surfpool start" in done.stderr
+    assert "JUPITER_API_URL" in done.stderr
 
 
 def test_a_case_that_only_reads_needs_no_chain(tmp_path: Path) -> None:
@@ -326,7 +306,7 @@ def test_a_case_that_only_reads_needs_no_chain(tmp_path: Path) -> None:
     ],
 )
 def test_what_jupiter_answers_is_not_believed_blindly(tmp_path: Path, answer: Any, says: str) -> None:
-    with endpoint() as chain, jupiter() as api:
+    with endpoint(programs=MAINNET) as chain, jupiter() as api:
         api.answers["/swap/v1/swap-instructions"] = answer
         done, session = run(tmp_path, "100-jup-swap-sol-usdc", "--rpc-url", chain.address, JUPITER_API_URL=api.address)
     assert done.returncode == 3

@@ -194,7 +194,7 @@ def test_a_call_that_was_cut_off_is_answered_before_the_next_step() -> None:
 def test_a_service_that_is_not_there(tmp_path: Path) -> None:
     done = run(tmp_path, "glm-4.6", "001-sol-transfer", "http://127.0.0.1:9/v1", {})
     assert done.returncode == 3
-    assert "Error: asking glm-4.6 at http://127.0.0.1:9/v1: [Errno 111] Connection refused (5 tries)" in done.stderr
+    assert "Error: asking glm-4.6 at http://127.0.0.1:9: [Errno 111] Connection refused (5 tries)" in done.stderr
     result = json.loads((tmp_path / "session_it.json").read_text())["final_result"]
     assert (result["success"], result["error"]["kind"]) == (False, "agent")
 

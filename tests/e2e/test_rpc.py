@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,8 @@ def run(home: Path, case: str, *arguments: str) -> tuple[subprocess.CompletedPro
     home.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "runner", str(ROOT / "benchmarks" / f"{case}.yml"), "--execution-id", "it"]
     command += ["--sessions-dir", str(home), *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    environ = {**os.environ, "REEV_RETRY_SECONDS": "0.01"}
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60)
     path = home / "session_it.json"
     return done, json.loads(path.read_text()) if path.exists() else {}
 
@@ -63,9 +65,9 @@ def test_nobody_there(tmp_path: Path) -> None:
 
 
 def test_the_key_in_an_address_is_not_told(tmp_path: Path) -> None:
-    done, _ = run(tmp_path, CASES[0], "--rpc-url", "http://me:SECRET@127.0.0.1:9/v1?api-key=SECRET")
+    done, _ = run(tmp_path, CASES[0], "--rpc-url", "http://me:SECRET@127.0.0.1:9/v2/SECRET-of-the-path?api-key=SECRET")
     assert done.returncode == 3
-    assert "http://127.0.0.1:9/v1" in done.stderr
+    assert "http://127.0.0.1:9: [Errno" in done.stderr
     assert "SECRET" not in done.stderr + "".join(file.read_text() for file in tmp_path.iterdir())
 
 
@@ -80,14 +82,15 @@ def test_a_chain_whose_accounts_cannot_be_set_is_refused_before_anything_is_sent
 
 def test_an_endpoint_that_refuses(tmp_path: Path) -> None:
     with endpoint() as chain:
-        chain.answers = [200, 429]
+        chain.answers = [200, 429, 429, 429, 429, 429]
         done, session = run(tmp_path, CASES[0], "--rpc-url", chain.address)
     assert done.returncode == 3
-    assert "it answered 429 Too Many Requests" in session["final_result"]["error"]["message"]
+    assert "it answered 429 Too Many Requests: {} (5 tries)" in session["final_result"]["error"]["message"]
 
 
-@pytest.mark.parametrize("address", ["nowhere", "ftp://127.0.0.1"])
+@pytest.mark.parametrize("address", ["nowhere-SECRET", "ftp://me:SECRET@127.0.0.1", "http://[::SECRET"])
 def test_an_address_that_is_none(address: str, tmp_path: Path) -> None:
     done, _ = run(tmp_path, CASES[0], "--rpc-url", address)
     assert done.returncode == 3
     assert "Try: such as http://127.0.0.1:8899" in done.stderr
+    assert "SECRET" not in done.stderr + "".join(file.read_text() for file in tmp_path.iterdir())

@@ -15,9 +15,6 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-
-from tests.loopback import loopback
 
 ROOT = Path(__file__).parents[2]
 CASES = ROOT / "benchmarks"
@@ -591,25 +588,3 @@ def test_output_without_unicode(tmp_path):
     ended = run(FIRST, "--sessions-dir", tmp_path, PYTHONIOENCODING="ascii")
     assert ended.returncode == 0
     assert ended.stdout.startswith("ok 001-sol-transfer: Succeeded")
-
-
-@pytest.mark.parametrize("file", ["1", "0"])
-def test_spans_go_to_a_collector_as_well(tmp_path, file):
-    with loopback() as collector:
-        settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.address, "OTEL_EXPORTER_OTLP_COMPRESSION": "none"}
-        settings["REEV_ENHANCED_OTEL"] = file
-        ended = run(FIRST, "--sessions-dir", tmp_path, **settings)
-        assert ended.returncode == 0, ended.stderr
-        requests = [ExportTraceServiceRequest.FromString(got.body) for got in collector.got]
-    spans = {s.name: s for r in requests for rs in r.resource_spans for ss in rs.scope_spans for s in ss.spans}
-    call = "execute_tool sol_transfer"
-    assert set(spans) == {"001-sol-transfer", "step_1", call}
-    assert spans[call].parent_span_id == spans["step_1"].span_id
-    told = {a.key: a.value.string_value for a in spans[call].attributes}
-    assert (told["gen_ai.operation.name"], told["gen_ai.tool.name"]) == ("execute_tool", "sol_transfer")
-
-
-def test_a_collector_that_is_away_costs_little_and_spoils_nothing(tmp_path):
-    ended = run(FIRST, "--sessions-dir", tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9")
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert only_session(tmp_path)["final_result"]["success"] is True

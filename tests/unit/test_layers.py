@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import statistics
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -205,6 +207,14 @@ def test_imports_go_downwards(path: Path) -> None:
 @pytest.mark.parametrize("path", modules("runner"), ids=lambda path: path.stem)
 def test_the_runner_knows_nothing_of_the_daemon(path: Path) -> None:
     assert not {name for name in imported(path) if name.split(".")[0] == "reevd"}
+
+
+def test_a_run_that_asks_nobody_loads_no_http() -> None:
+    """It would take as long as the run."""
+    loaded = "runner.execute, runner.telemetry, runner.needs, runner.chain.litesvm"
+    code = f"import sys, {loaded}; print('httpx' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "False\n", done.stderr
 
 
 @pytest.mark.parametrize("name", PURE)

@@ -19,12 +19,18 @@ RESTART_SECONDS, PAUSE_SECONDS = 5.0, 0.02
 
 
 class UnreachableError(Exception):
-    """No daemon answers on the socket."""
+    """No daemon answers on the socket. `sent`: it was asked, so what was asked for may be done all the same."""
+
+    def __init__(self, message: str, *, sent: bool = False) -> None:
+        super().__init__(message)
+        self.sent, self.hint = sent, ""
 
 
 class Answer:
+    """`again`: an earlier answer to the same question was lost, so this one may speak of what that one did."""
+
     def __init__(self, status: int, text: bytes) -> None:
-        self.status, self.text = status, text
+        self.status, self.text, self.again = status, text, False
 
     def json(self) -> Any:
         return json.loads(self.text)
@@ -64,18 +70,24 @@ class Client:
     def request(self, method: str, path: str, seconds: float, body: bytes = b"") -> Answer:
         """Raises UnreachableError, at once where nothing listens.
 
-        A question that was broken off is asked again, for as long as a daemon takes to restart: all of them bear that.
+        A question that was broken off is asked again, for as long as a daemon takes to restart. It may have been
+        heard before: whoever asks for a change has to tell, by `again`, an answer to the first from one to the next.
         """
-        patience = time.monotonic() + RESTART_SECONDS
+        patience, sent = time.monotonic() + RESTART_SECONDS, False
         while True:
             try:
-                return self._ask(method, path, seconds, body)
+                answer = self._ask(method, path, seconds, body)
             except (OSError, EOFError) as error:
                 listened = self._end is not None
+                sent = sent or listened
                 self.close()
                 if not listened or isinstance(error, TimeoutError) or time.monotonic() > patience:
-                    raise UnreachableError(str(error) or "the daemon closed the connection") from error
+                    why = str(error) or "the daemon closed the connection"
+                    raise UnreachableError(why, sent=sent) from error
                 time.sleep(PAUSE_SECONDS)
+            else:
+                answer.again = sent
+                return answer
 
     def close(self) -> None:
         if self._end is not None:

@@ -48,13 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ended = commands[asked.command].run(shell)
         sys.stdout.flush()  # here, where a closed pipe is expected
     except UnreachableError as error:
-        hint = "start `reevd`, or name its socket with --socket"
+        hint = error.hint or "start `reevd`, or name its socket with --socket"
         if isinstance(error.__cause__, PermissionError):
             hint = f"be a member of the socket's group: ls -l {shell.client.path}"
         _complain(f"asking reevd on {shell.client.path}: {error}", hint)
         return NO_DAEMON
     except RefusedError as error:
-        _complain(str(error), "")
+        _complain(str(error), error.hint)
         return {400: USAGE, 404: NOT_FOUND}.get(error.status, UNSUCCESSFUL)
     except ReevdError as error:
         _complain(str(error), error.hint)

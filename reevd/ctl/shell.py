@@ -7,7 +7,7 @@ import os
 import sys
 
 from reevd.ctl import render
-from reevd.ctl.client import SYNC_SECONDS, Client, find_socket, part
+from reevd.ctl.client import SYNC_SECONDS, Client, UnreachableError, find_socket, part
 
 TYPE_CHECKING = False  # as `typing` has it, which takes longer to import than the daemon takes to answer
 if TYPE_CHECKING:
@@ -20,11 +20,11 @@ API = "/api/v1"
 
 
 class RefusedError(Exception):
-    """The daemon answered with an error."""
+    """The daemon answered with an error. `again`: to a question whose first answer was lost."""
 
-    def __init__(self, status: int, body: dict[str, Any]) -> None:
+    def __init__(self, status: int, body: dict[str, Any], *, again: bool = False) -> None:
         super().__init__(body.get("message") or body.get("error") or f"HTTP {status}")
-        self.status = status
+        self.status, self.again, self.hint = status, again, ""
 
 
 def query_text(query: Mapping[str, object]) -> str:
@@ -63,11 +63,21 @@ class Shell:
             raise RefusedError(answer.status, answer.json())
         return file.tell()
 
-    def post(self, path: str, body: object = None) -> Any:
-        """The JSON of an answer. Raises RefusedError for all but success."""
-        answer = self.client.post(f"{API}{path}", body)
+    def post(self, path: str, body: object = None, *, seen_by: str = "reevctl status") -> Any:
+        """The JSON of an answer. Raises RefusedError for all but success.
+
+        seen_by: the command that shows whether it was done, where nobody came to say so
+        """
+        maybe = f"it may still be done: see `{seen_by}` before you ask again"
+        try:
+            answer = self.client.post(f"{API}{path}", body)
+        except UnreachableError as error:
+            error.hint = maybe if error.sent else ""
+            raise
         if answer.status not in (200, 202):
-            raise RefusedError(answer.status, answer.json())
+            refusal = RefusedError(answer.status, answer.json(), again=answer.again)
+            refusal.hint = maybe if answer.status == 503 else ""
+            raise refusal
         return answer.json()
 
     def say(self, answer: Any, text: str, paint: Callable[..., str] = render.colour) -> None:

@@ -103,9 +103,8 @@ def colour(text: str, *, wanted: bool) -> str:
     if not wanted:
         return text
     for word, number in COLOURS.items():
-        text = text.replace(
-            f"{MARKS.get(word, '')} {word}".strip(), f"\033[{number}m{MARKS.get(word, '')} {word}\033[0m"
-        )
+        named = f"{MARKS.get(word, '')} {word}".strip()
+        text = text.replace(named, f"\033[{number}m{named}\033[0m")
     return text
 
 

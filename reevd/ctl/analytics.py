@@ -14,7 +14,8 @@ ARROWS = ((0.02, "↑"), (-0.02, "↓"))
 
 def agents(shell: Shell) -> int:
     """The agents that have run: how often they succeed, and whether they get better."""
-    found = shell.get("/agent-performance", limit=1, **_period(shell))
+    newest = None if shell.asked.json else 1  # the single runs are not shown
+    found = shell.get("/agent-performance", limit=newest, **_period(shell))
     rows = [
         (
             a["agent_type"],

@@ -8,7 +8,7 @@ import time
 from reevd.ctl import render
 from reevd.ctl.client import part
 from reevd.ctl.shell import DONE, TIMED_OUT, UNSUCCESSFUL, RefusedError, Shell
-from reevd.ctl.usage import Command, filters, one_id
+from reevd.ctl.usage import Command, filters, one_id, seconds
 
 TYPE_CHECKING = False  # as `typing` has it, which takes longer to import than the daemon takes to answer
 if TYPE_CHECKING:
@@ -110,13 +110,18 @@ def tools(shell: Shell) -> int:
     return DONE
 
 
+def _page(sub: ArgumentParser) -> None:
+    filters(sub)
+    sub.add_argument("--limit", type=int, default=100, help="at most so many, 1000 at most (default: 100)")
+
+
 def _maybe_one_id(sub: ArgumentParser) -> None:
     sub.add_argument("id", nargs="?", help="execution id; without it, all of them in short")
 
 
 def _ids(sub: ArgumentParser) -> None:
     sub.add_argument("id", nargs="+", help="execution ids")
-    sub.add_argument("--timeout", type=float, metavar="SECONDS", help="give up after so long: exit status 124")
+    sub.add_argument("--timeout", type=seconds, metavar="SECONDS", help="give up after so long: exit status 124")
 
 
 COMMANDS = {
@@ -130,7 +135,7 @@ COMMANDS = {
     ),
     "list": Command(
         list_,
-        filters,
+        _page,
         (
             "reevctl list --status Failed --since 2026-01-31T00:00:00Z",
             "reevctl list --agent glm-4.6 --max-score 0.5 --json",

@@ -10,12 +10,16 @@ from typing import Any
 from reevd.ctl import executions, render
 from reevd.ctl.client import part
 from reevd.ctl.shell import DONE, RefusedError, Shell
-from reevd.ctl.usage import Command, one_id
+from reevd.ctl.usage import Command, one_id, seconds
+from reevd.errors import ConfigError
 
 
 def run(shell: Shell) -> int:
     """Has the daemon run a benchmark; with --wait, until it has ended: 0 where it is Completed."""
     asked = shell.asked
+    if asked.timeout is not None and not asked.wait:
+        hint = "--wait too; or --run-timeout, which is for the run itself"
+        raise ConfigError("reading", "--timeout", "it is for waiting, and nothing is waited for", hint)
     config = {"rpc_url": asked.rpc_url} if asked.rpc_url else None
     # The id is chosen here: by it, a question that is asked once more is known for the same one.
     execution_id = asked.id or str(uuid.uuid4())
@@ -64,9 +68,9 @@ def _what(sub: ArgumentParser) -> None:
     sub.add_argument("--agent", default="deterministic", help="who plays it (default: deterministic)")
     sub.add_argument("--id", help="execution id (default: a fresh one)")
     sub.add_argument("--rpc-url", metavar="URL", help="a chain to run on (default: the runner's own)")
-    sub.add_argument("--run-timeout", type=float, metavar="SECONDS", help="how long the run may take (default: 300)")
+    sub.add_argument("--run-timeout", type=seconds, metavar="SECONDS", help="how long the run may take (default: 300)")
     sub.add_argument("--wait", action="store_true", help="until it has ended")
-    sub.add_argument("--timeout", type=float, metavar="SECONDS", help="wait no longer than so: exit status 124")
+    sub.add_argument("--timeout", type=seconds, metavar="SECONDS", help="of --wait: no longer than so; exit status 124")
 
 
 COMMANDS = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import SUPPRESS, ArgumentParser, RawDescriptionHelpFormatter
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 
 from reevd.ctl.commands import GROUPS, HIDDEN
 
@@ -89,6 +89,24 @@ def one_id(sub: ArgumentParser) -> None:
     sub.add_argument("id", help="execution id")
 
 
+def count(text: str) -> int:
+    """The type of an option that is a number of things."""
+    if not text.isascii() or not text.isdigit() or int(text[:9]) < 1:
+        raise ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text[:9])
+
+
+def seconds(text: str) -> float:
+    """The type of an option that is a time which ends."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found < 1e9:
+        raise ArgumentTypeError(f"{text!r} is no number of seconds")
+    return found
+
+
 def filters(sub: ArgumentParser) -> None:
     sub.add_argument(
         "--status", action="append", help="Queued, Running, Completed, Failed, Stopped, Timeout; may be repeated"
@@ -100,5 +118,4 @@ def filters(sub: ArgumentParser) -> None:
     sub.add_argument("--min-score", type=float)
     sub.add_argument("--max-score", type=float)
     sub.add_argument("--text", help="in the id, the benchmark, the agent, the reason or the error")
-    sub.add_argument("--limit", type=int, default=100, help="at most so many, 1000 at most (default: 100)")
     sub.add_argument("--cursor", help="go on where the last page ended")

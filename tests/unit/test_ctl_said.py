@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from reevd import __version__
-from reevd.ctl import render
+from reevd.ctl import render, sheets
 from reevd.ctl.main import main
 from tests.canned import canned
 
@@ -51,3 +52,69 @@ def test_doctor_says_each_fix_on_a_line_of_its_own(tmp_path: Path, capsys: Captu
     found = lines.index(f"✘ sessions folder: {tmp_path}/sessions: No such file or directory")
     assert lines[found + 1] == f"    fix: mkdir -p {tmp_path}/sessions, or see the setting sessions_dir"
     assert [line[0] for line in lines if not line.startswith("    fix: ")].count("✘") >= 3
+
+
+def rows(count: int) -> list[dict[str, Any]]:
+    return [{name: f"{name}-{n}" for name in sheets.EXECUTIONS} for n in range(count)]
+
+
+def test_export_takes_as_many_as_it_is_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    first, second = (f"GET {API}/executions?limit={more}" for more in ("1000", "1000&cursor=next"))
+    three = f"GET {API}/executions?limit=3"
+    answers = {
+        first: (200, {"items": rows(3), "next_cursor": "next"}),
+        second: (200, {"items": rows(2), "next_cursor": None}),
+        three: (200, {"items": rows(3), "next_cursor": "next"}),
+    }
+    with canned(tmp_path, answers) as daemon:
+        assert main(["--socket", daemon.socket, "export"]) == 0
+        assert len(capfd.readouterr().out.splitlines()) == 1 + 5
+        del daemon.asked[:]
+        assert main(["--socket", daemon.socket, "export", "--limit", "3"]) == 0
+        assert len(capfd.readouterr().out.splitlines()) == 1 + 3
+        assert daemon.asked == [three]
+
+
+def test_an_export_that_fails_at_once_has_written_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["--socket", str(tmp_path / "none"), "export"]) == 3
+    assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize("options", [["--format", "json"], ["--json"]])
+def test_a_flow_goes_into_the_file_in_every_form(tmp_path: Path, capsys: Capture, options: list[str]) -> None:
+    found = {"session_id": "a", "diagram": "stateDiagram"}
+    with canned(tmp_path, {f"GET {API}/flows/a": (200, found)}) as daemon:
+        assert main(["--socket", daemon.socket, "flow", "a", *options, "-o", str(tmp_path / "f")]) == 0
+    assert json.loads((tmp_path / "f").read_text()) == found
+    assert capsys.readouterr().out == ""
+
+
+def test_a_timeout_is_for_waiting(tmp_path: Path, capsys: Capture) -> None:
+    with canned(tmp_path, {}) as daemon:
+        assert main(["--socket", daemon.socket, "run", "b", "--timeout", "9"]) == 2
+        assert daemon.asked == []
+    assert "Try: --wait too" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--timeout", "--run-timeout"])
+@pytest.mark.parametrize("value", ["inf", "nan", "-1", "soon"])
+def test_a_time_is_one_that_ends(capsys: Capture, option: str, value: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "b", "--wait", f"{option}={value}"])
+    assert ended.value.code == 2
+    assert f"argument {option}: '{value}' is no number of seconds" in capsys.readouterr().err
+
+
+def test_agents_as_json_have_all_their_results(tmp_path: Path, capsys: Capture) -> None:
+    with canned(tmp_path, {f"GET {API}/agent-performance": (200, [])}) as daemon:
+        assert main(["--socket", daemon.socket, "--json", "agents"]) == 0
+    assert capsys.readouterr().out == "[]\n"
+
+
+def test_a_daemon_that_is_named_and_not_there_is_not_passed_over(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("REEVD_CONFIG", raising=False)
+    assert main(["--socket", "nope", "verify"]) == 3
+    assert capsys.readouterr().err.startswith("Error: asking reevd on nope: ")

@@ -59,6 +59,7 @@ def parser(commands: Mapping[str, Command]) -> ArgumentParser:
         )
         # Also behind the command; only what is given there overrides what stands before it.
         sub.add_argument("--json", action="store_true", default=SUPPRESS, help="print what the API answered")
+        sub.add_argument("--socket", metavar="PATH", default=SUPPRESS, help="the daemon's socket")
         command.arguments(sub)
     return found
 

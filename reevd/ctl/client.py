@@ -27,10 +27,15 @@ class UnreachableError(Exception):
 
 
 class Answer:
-    """`again`: an earlier answer to the same question was lost, so this one may speak of what that one did."""
+    """`again`: an earlier answer to the same question was lost, so this one may speak of what that one did.
 
-    def __init__(self, status: int, text: bytes) -> None:
+    next: the path of the next page, as a Link header names it; else empty
+    """
+
+    def __init__(self, status: int, text: bytes, link: str = "") -> None:
         self.status, self.text, self.again = status, text, False
+        _, _, path = link.partition("<")[2].partition(">")[0].partition("://")[2].partition("/")
+        self.next = f"/{path}" if path else ""
 
     def json(self) -> Any:
         return json.loads(self.text)
@@ -111,7 +116,8 @@ class Client:
             raise UnreachableError(str(error)) from error
         try:
             end.sendall(f"GET {path} HTTP/1.1\r\nHost: reevd\r\nContent-Length: 0\r\n\r\n".encode("ascii"))
-            status, length, text = self._head(end)
+            status, fields, text = self._head(end)
+            length = int(fields["content-length"])
             if status != 200:
                 return Answer(status, self._rest(end, length, text))
             file.write(text)
@@ -126,20 +132,21 @@ class Client:
 
     def _receive(self, end: socket.socket) -> Answer:
         """uvicorn always says how long its JSON is: no chunks to put together."""
-        status, length, text = self._head(end)
-        return Answer(status, self._rest(end, length, text))
+        status, fields, text = self._head(end)
+        return Answer(status, self._rest(end, int(fields["content-length"]), text), fields.get("link", ""))
 
-    def _head(self, end: socket.socket) -> tuple[int, int, bytes]:
-        """Status, length of the text, and as much of the text as has come with them."""
+    def _head(self, end: socket.socket) -> tuple[int, dict[str, str], bytes]:
+        """Status, header fields by their names in small letters, and as much of the text as has come with them."""
         data = b""
         while b"\r\n\r\n" not in data:
             data += _some(end)
         head, _, text = data.partition(b"\r\n\r\n")
         lines = head.decode("latin-1").split("\r\n")
-        fields = dict(line.lower().split(": ", 1) for line in lines[1:])
+        pairs = (line.split(": ", 1) for line in lines[1:])
+        fields = {name.lower(): value for name, value in pairs}
         if fields.get("connection") == "close":
             self._last = True
-        return int(lines[0].split(" ", 2)[1]), int(fields["content-length"]), text
+        return int(lines[0].split(" ", 2)[1]), fields, text
 
     def _rest(self, end: socket.socket, length: int, text: bytes) -> bytes:
         pieces, missing = [text], length - len(text)

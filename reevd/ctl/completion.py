@@ -114,9 +114,9 @@ def _values(shell: Shell, action: Action) -> list[str]:
         if action.dest == "id":
             return [e["execution_id"] for e in shell.get("/executions", limit=MOST)["items"]]
         if action.dest == "benchmark":
-            return [b["id"] for b in shell.get("/benchmarks")]
+            return [b["id"] for b in shell.array("/benchmarks")]
         if action.dest in ("agent", "a", "b"):
-            return list(shell.get("/agents"))
+            return shell.array("/agents")
     except (UnreachableError, RefusedError):
         pass  # nobody to ask: the line is completed by what is known without
     return []

@@ -29,7 +29,7 @@ def doctor(shell: Shell) -> int:
     refusal = ""
     try:
         health = shell.get("/health")
-        problems = shell.get("/problems", limit=1000)["items"]
+        problems = list(shell.items("/problems", limit=1000))
     except (UnreachableError, RefusedError) as error:
         refusal = str(error)
     patient = Patient(shell.client.path, health, problems)

@@ -87,7 +87,7 @@ def wait_for(shell: Shell, execution_ids: Sequence[str], timeout: float | None) 
 
 def history(shell: Shell) -> int:
     """The states that an execution went through, and why."""
-    steps = shell.get(f"/executions/{part(shell.asked.id)}/history")
+    steps = shell.array(f"/executions/{part(shell.asked.id)}/history")
     rows = [(step["at"], f"{render.MARKS.get(step['status'], '?')} {step['status']}", step["reason"]) for step in steps]
     shell.say(steps, render.table(rows, ("at", "status", "why")))
     return DONE
@@ -95,7 +95,7 @@ def history(shell: Shell) -> int:
 
 def tools(shell: Shell) -> int:
     """The tool calls of an execution."""
-    calls = shell.get(f"/executions/{part(shell.asked.id)}/tool-calls", limit=1000)
+    calls = shell.array(f"/executions/{part(shell.asked.id)}/tool-calls", limit=1000)
     rows = [
         (
             n,

@@ -46,15 +46,9 @@ def export(shell: Shell) -> int:
 def _rows(shell: Shell, path: str) -> Iterator[dict[str, Any]]:
     """All pages. What comes while they are read is newer than the first of them, and so in none."""
     asked = shell.asked
-    names = ("status", "agent", "since", "until", "min_score", "max_score", "text")
+    names = ("status", "agent", "since", "until", "min_score", "max_score", "text", "cursor")
     wanted = {"benchmark_id": asked.benchmark, **{name: getattr(asked, name) for name in names}}
-    cursor: str | None = asked.cursor
-    while True:
-        page = shell.get(path, limit=min(PAGE, asked.limit or PAGE), cursor=cursor, **wanted)
-        yield from page["items"]
-        cursor = page["next_cursor"]
-        if cursor is None:
-            return
+    return shell.items(path, limit=min(PAGE, asked.limit or PAGE), **wanted)
 
 
 def _write(form: str, rows: Iterable[dict[str, Any]], columns: dict[str, str], descriptor: int) -> int:

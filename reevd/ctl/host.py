@@ -15,10 +15,13 @@ from reevd.ctl.usage import Command, no_arguments
 
 def problems(shell: Shell) -> int:
     """Files that cannot be read or are odd."""
-    page = shell.get("/problems", limit=1000)
+    items = list(shell.items("/problems", limit=1000))
     now = time.time()
-    rows = [(p["path"], p["kind"], render.age(p["since"], now), p["attempts"], p["message"]) for p in page["items"]]
-    shell.say(page, render.table(rows, ("file", "kind", "since", "tries", "what is wrong")) if rows else "none")
+    rows = [(p["path"], p["kind"], render.age(p["since"], now), p["attempts"], p["message"]) for p in items]
+    shell.say(
+        {"items": items, "next_cursor": None},
+        render.table(rows, ("file", "kind", "since", "tries", "what is wrong")) if rows else "none",
+    )
     return DONE
 
 

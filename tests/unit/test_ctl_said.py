@@ -44,7 +44,10 @@ def test_doctor_says_each_fix_on_a_line_of_its_own(tmp_path: Path, capsys: Captu
         "watch": {"mode": "poll", "path": str(tmp_path / "sessions")},
         "database": {"path": str(tmp_path / "db"), "wal_bytes": 0},
     }
-    answers = {f"GET {API}/health": (200, health), f"GET {API}/problems?limit=1000": (200, {"items": []})}
+    answers = {
+        f"GET {API}/health": (200, health),
+        f"GET {API}/problems?limit=1000": (200, {"items": [], "next_cursor": None}),
+    }
     with canned(tmp_path, answers) as daemon:
         assert main(["--socket", daemon.socket, "doctor"]) == 1
     lines = capsys.readouterr().out.splitlines()
@@ -118,3 +121,65 @@ def test_a_daemon_that_is_named_and_not_there_is_not_passed_over(
     monkeypatch.delenv("REEVD_CONFIG", raising=False)
     assert main(["--socket", "nope", "verify"]) == 3
     assert capsys.readouterr().err.startswith("Error: asking reevd on nope: ")
+
+
+CASE = {"id": "001-b", "description": "Sends SOL", "tags": ["sol"], "prompt": "Send it"}
+
+
+def test_benchmarks_are_all_listed_and_one_is_shown(tmp_path: Path, capsys: Capture) -> None:
+    link = '<http://reevd/api/v1/benchmarks?cursor=WyJB>; rel="next"'
+    recent = {"execution_id": "run-1", "agent_type": "local", "status": "Failed", "score": 0.5}
+    one = {**CASE, "recent_executions": [{**recent, "created_at": "2026-01-31T12:00:00.000000Z"}]}
+    answers = {
+        f"GET {API}/benchmarks": (200, [CASE], link),
+        f"GET {API}/benchmarks?cursor=WyJB": (200, [{**CASE, "id": "002-b"}]),
+        f"GET {API}/benchmarks/001-b": (200, one),
+    }
+    with canned(tmp_path, answers) as daemon:
+        assert main(["--socket", daemon.socket, "benchmarks"]) == 0
+        heads, first, second = capsys.readouterr().out.splitlines()
+        assert heads.split() == ["benchmark", "tags", "description"]
+        assert [first.split()[0], second.split()[0]] == ["001-b", "002-b"]
+        assert main(["--socket", daemon.socket, "benchmarks", "001-b"]) == 0
+        shown = capsys.readouterr().out
+        assert "  prompt  Send it\n" in shown
+        assert shown.splitlines()[-1].split()[1:4] == ["Failed", "0.500", "local"]
+        assert main(["--socket", daemon.socket, "--json", "benchmarks", "001-b"]) == 0
+        assert json.loads(capsys.readouterr().out) == one
+
+
+def test_problems_and_tools_end_where_there_are_no_more(tmp_path: Path, capsys: Capture) -> None:
+    problem = {"kind": "json", "since": "2026-01-31T12:00:00.000000Z", "attempts": 1, "message": "no JSON"}
+    pages = [{"items": [{**problem, "path": path}], "next_cursor": more} for path, more in (("a", "m"), ("b", None))]
+    call = {"tool_name": "t", "status": "success", "duration_ms": 1.0, "params": None}
+    calls = "/api/v1/executions/x/tool-calls?limit=1000"
+    answers = {
+        f"GET {API}/problems?limit=1000": (200, pages[0]),
+        f"GET {API}/problems?limit=1000&cursor=m": (200, pages[1]),
+        f"GET {calls}": (200, [call], f'<http://reevd{calls}&cursor=m>; rel="next"'),
+        f"GET {calls}&cursor=m": (200, [{**call, "tool_name": "last"}]),
+    }
+    with canned(tmp_path, answers) as daemon:
+        assert main(["--socket", daemon.socket, "problems"]) == 0
+        assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["file", "a", "b"]
+        assert main(["--socket", daemon.socket, "tools", "x"]) == 0
+        assert capsys.readouterr().out.splitlines()[-1].split()[:2] == ["2", "last"]
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        (
+            "list them with GET /api/v1/executions or /benchmarks",
+            "list them with `reevctl list` or `reevctl benchmarks`",
+        ),
+        ("GET /api/v1/benchmarks; a new one: POST /api/v1/sync", "`reevctl benchmarks`; a new one: `reevctl sync`"),
+        ("as GET /api/v1/agents lists them", "as `reevctl agents` lists them"),
+        ("GET /api/v1/executions/a/b: Not Found", "GET /api/v1/executions/a/b: Not Found"),
+        ("GET /api/v1/openapi.json names all", "GET /api/v1/openapi.json names all"),
+    ],
+)
+def test_a_refusal_names_commands(tmp_path: Path, capsys: Capture, message: str, said: str) -> None:
+    with canned(tmp_path, {f"GET {API}/executions/x": (404, {"message": message})}) as daemon:
+        assert main(["--socket", daemon.socket, "show", "x"]) == 4
+    assert capsys.readouterr().err == f"Error: {said}\n"

@@ -50,7 +50,9 @@ def compare(shell: Shell) -> int:
     ]
     lines = [render.table(rows, ("outcome", "benchmark", asked.a, asked.b, "difference"))] if rows else []
     chance = f"a split this uneven by chance: p = {found['sign_test_p']:.2g}"
-    counts = f"{found['wins']} wins, {found['losses']} losses, {found['ties']} ties for {asked.a} ({chance})"
+    names = (("wins", "win", "wins"), ("losses", "loss", "losses"), ("ties", "tie", "ties"))
+    several = ", ".join(f"{found[key]} {one if found[key] == 1 else many}" for key, one, many in names)
+    counts = f"{several} for {asked.a} ({chance})"
     lines += ["", render.safe(counts)]
     if found["changed"]:
         lines.append(f"* the newest runs of {len(found['changed'])} differ in whether they succeeded")

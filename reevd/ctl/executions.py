@@ -74,7 +74,7 @@ def wait_for(shell: Shell, execution_ids: Sequence[str], timeout: float | None) 
                 continue
             if found["status"] not in ("Queued", "Running"):
                 del waiting[execution_id]
-                shell.say(found, f"{render.executions([found], time.time()).splitlines()[-1]}")
+                shell.say(found, render.end(found, time.time()))
                 worst = max(worst, DONE if found["status"] == "Completed" else UNSUCCESSFUL)
         if waiting:
             if ends is not None and time.monotonic() >= ends:

@@ -183,3 +183,34 @@ def test_a_refusal_names_commands(tmp_path: Path, capsys: Capture, message: str,
     with canned(tmp_path, {f"GET {API}/executions/x": (404, {"message": message})}) as daemon:
         assert main(["--socket", daemon.socket, "show", "x"]) == 4
     assert capsys.readouterr().err == f"Error: {said}\n"
+
+
+ENDED = {
+    "execution_id": "i" * 128, "benchmark_id": "b" * 128, "agent": "local", "status": "Failed", "score": 0.0,
+    "reason": "the run failed", "error_message": "no\x1bsuch account", "created_at": "2026-01-31T12:00:00.000000Z",
+    "started_at": None, "ended_at": None,
+}  # fmt: skip
+
+
+def test_a_wait_says_why_it_did_not_end_well(tmp_path: Path, capsys: Capture) -> None:
+    with canned(tmp_path, {f"GET {API}/executions/x": (200, ENDED)}) as daemon:
+        assert main(["--socket", daemon.socket, "wait", "x"]) == 1
+    line, *rest = capsys.readouterr().out.splitlines()
+    assert line.startswith("✘ Failed  0.000")
+    assert rest == ["  why   the run failed", "  error no\\x1bsuch account"]
+    assert render.end({**ENDED, "status": "Completed"}, 0.0).count("\n") == 0
+    assert render.end({**ENDED, "error_message": "the run failed"}, 0.0).count("\n") == 1
+
+
+def test_names_are_whole_in_a_table_and_text_is_cut() -> None:
+    assert "i" * 128 in render.executions([ENDED], 0.0)
+    assert "b" * 128 in render.executions([ENDED], 0.0)
+    assert max(map(len, render.table([("x" * 300, "y" * 300)], ("execution", "why")).splitlines())) == 256 + 2 + 60
+
+
+def test_one_win_is_no_wins(tmp_path: Path, capsys: Capture) -> None:
+    found = {"wins": 1, "losses": 0, "ties": 1, "sign_test_p": 1.0, "benchmarks": [], "changed": [], "only_a": [],
+             "only_b": []}  # fmt: skip
+    with canned(tmp_path, {f"GET {API}/compare?a=x&b=y": (200, found)}) as daemon:
+        assert main(["--socket", daemon.socket, "compare", "x", "y"]) == 0
+    assert capsys.readouterr().out.startswith("1 win, 0 losses, 1 tie for x (")

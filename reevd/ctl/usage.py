@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 
 from reevd.ctl.commands import GROUPS, HIDDEN
@@ -37,6 +38,22 @@ class Command:
         return (self.run.__doc__ or "").splitlines()[0]
 
 
+class _Help(RawDescriptionHelpFormatter):
+    """As wide as the terminal. Left alone, argparse asks `shutil` for that at every option: a tenth of the start."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)
+
+
+def _columns() -> int:
+    if (given := os.environ.get("COLUMNS", "")).isdecimal() and int(given) > 2:
+        return int(given)
+    try:
+        return os.get_terminal_size(1).columns or 80
+    except OSError:
+        return 80
+
+
 def parser(commands: Mapping[str, Command]) -> ArgumentParser:
     """The parser of these commands."""
     found = ArgumentParser(
@@ -44,7 +61,7 @@ def parser(commands: Mapping[str, Command]) -> ArgumentParser:
         usage="%(prog)s [--socket PATH] [--json] COMMAND ...",
         description="Asks reevd how the executions stand.",
         epilog=_overview(commands) if len(commands) > 1 else None,
-        formatter_class=RawDescriptionHelpFormatter,
+        formatter_class=_Help,
     )
     found.add_argument("--socket", metavar="PATH", help="the daemon's socket")
     found.add_argument("--json", action="store_true", help="print what the API answered: a stable contract")
@@ -55,7 +72,7 @@ def parser(commands: Mapping[str, Command]) -> ArgumentParser:
             name,
             description="\n".join(lines),
             epilog="\n".join(("examples:", *(f"  {line}" for line in command.examples))) if command.examples else None,
-            formatter_class=RawDescriptionHelpFormatter,
+            formatter_class=_Help,
         )
         # Also behind the command; only what is given there overrides what stands before it.
         sub.add_argument("--json", action="store_true", default=SUPPRESS, help="print what the API answered")

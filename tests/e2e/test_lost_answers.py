@@ -15,7 +15,7 @@ import pytest
 
 from reevd.ctl.main import main
 from tests.e2e.test_executor import CASE, STUB, prepare
-from tests.harness import Daemon, daemon, wait_until
+from tests.harness import Daemon, daemon, leave, session, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -86,10 +86,14 @@ def test_a_run_is_queued_once(running: Daemon, tmp_path: Path, capsys: pytest.Ca
 def test_an_id_that_was_taken_before_is_refused(
     running: Daemon, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """By another agent, or long ago: what is there is not what was asked for."""
     assert main(["--socket", str(running.socket), "run", CASE, "--id", "taken", "--agent", "local"]) == 0
-    with losing(running, tmp_path / "s", 1) as path:
-        assert main(["--socket", path, "run", CASE, "--id", "taken"]) == 1
-    assert "there is an execution 'taken'" in capsys.readouterr().err
+    leave(running.sessions, "old", session("old"))
+    running.wait_for("old", "Completed")
+    for number, name in enumerate(("taken", "old")):
+        with losing(running, tmp_path / str(number), 1) as path:
+            assert main(["--socket", path, "run", CASE, "--id", name]) == 1
+        assert f"there is an execution '{name}'" in capsys.readouterr().err
 
 
 def test_a_stop_is_done(running: Daemon, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

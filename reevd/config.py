@@ -32,6 +32,13 @@ class Option:
     least: float = 0.0
 
     @property
+    def metavar(self) -> str:
+        """What stands for its value in the help."""
+        if self.choices:
+            return "|".join(self.choices)
+        return "N" if isinstance(self.default, int) else self.name.split("_")[-1].upper()
+
+    @property
     def variables(self) -> tuple[str, ...]:
         return (f"REEVD_{self.name.upper()}", *self.env)
 
@@ -90,7 +97,9 @@ OPTIONS = (
     Option("notice_benchmarks", ("*",), "only benchmarks of such names are told of; a list of patterns"),
     Option("notice_attempts", 8, "a notice that fails so often is given up", least=1),
     Option("notice_seconds", 30.0, "a command or webhook that takes longer has failed", least=0.1),
-    Option("admin_group", "", "group whose members may sync, run and stop, besides root and the daemon's own user"),
+    Option(
+        "admin_group", "", "group that may run, stop, sync, upsert, prune, back up, besides root and the daemon's user"
+    ),
 )
 
 ADDRESSES = ("forward_endpoint", "notice_webhook")
@@ -208,8 +217,14 @@ def _read(path: str) -> dict[str, Any]:
     return document
 
 
-def _shown(default: Any) -> str:
-    return json.dumps(default).replace("%", "%%") if isinstance(default, tuple) else default or "none"
+def _help(option: Option) -> str:
+    """With the default, where the words have not said what that means."""
+    if "(default: " in option.help:
+        return option.help
+    if isinstance(option.default, float | int):
+        return f"{option.help} (default: {option.default:g})"
+    listed = isinstance(option.default, tuple)
+    return f"{option.help} (default: {json.dumps(option.default) if listed else option.default or 'none'})"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -221,13 +236,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--config", metavar="FILE", help="settings in YAML (see systemd/reevd.yaml)")
     for option in OPTIONS:
-        shown = (
-            f"{option.help} (default: {option.default:g})"
-            if isinstance(option.default, float | int)
-            else (f"{option.help} (default: {_shown(option.default)})")
-        )
-        flag = f"--{option.name.replace('_', '-')}"
-        parser.add_argument(flag, metavar="|".join(option.choices) or option.name.split("_")[-1].upper(), help=shown)
+        parser.add_argument(f"--{option.name.replace('_', '-')}", metavar=option.metavar, help=_help(option))
     parser.add_argument("--once", action="store_true", help="reconcile everything once, then exit")
     parser.add_argument("--version", action="version", version=f"reevd {__version__}")
     return parser

@@ -14,7 +14,8 @@ ARROWS = ((0.02, "↑"), (-0.02, "↓"))
 
 def agents(shell: Shell) -> int:
     """The agents that have run: how often they succeed, and whether they get better."""
-    found = shell.get("/agent-performance", limit=1, **_period(shell))
+    newest = None if shell.asked.json else 1  # the single runs are not shown
+    found = shell.get("/agent-performance", limit=newest, **_period(shell))
     rows = [
         (
             a["agent_type"],
@@ -49,7 +50,9 @@ def compare(shell: Shell) -> int:
     ]
     lines = [render.table(rows, ("outcome", "benchmark", asked.a, asked.b, "difference"))] if rows else []
     chance = f"a split this uneven by chance: p = {found['sign_test_p']:.2g}"
-    counts = f"{found['wins']} wins, {found['losses']} losses, {found['ties']} ties for {asked.a} ({chance})"
+    names = (("wins", "win", "wins"), ("losses", "loss", "losses"), ("ties", "tie", "ties"))
+    several = ", ".join(f"{found[key]} {one if found[key] == 1 else many}" for key, one, many in names)
+    counts = f"{several} for {asked.a} ({chance})"
     lines += ["", render.safe(counts)]
     if found["changed"]:
         lines.append(f"* the newest runs of {len(found['changed'])} differ in whether they succeeded")

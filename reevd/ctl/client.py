@@ -19,12 +19,23 @@ RESTART_SECONDS, PAUSE_SECONDS = 5.0, 0.02
 
 
 class UnreachableError(Exception):
-    """No daemon answers on the socket."""
+    """No daemon answers on the socket. `sent`: it was asked, so what was asked for may be done all the same."""
+
+    def __init__(self, message: str, *, sent: bool = False) -> None:
+        super().__init__(message)
+        self.sent, self.hint = sent, ""
 
 
 class Answer:
-    def __init__(self, status: int, text: bytes) -> None:
-        self.status, self.text = status, text
+    """`again`: an earlier answer to the same question was lost, so this one may speak of what that one did.
+
+    next: the path of the next page, as a Link header names it; else empty
+    """
+
+    def __init__(self, status: int, text: bytes, link: str = "") -> None:
+        self.status, self.text, self.again = status, text, False
+        _, _, path = link.partition("<")[2].partition(">")[0].partition("://")[2].partition("/")
+        self.next = f"/{path}" if path else ""
 
     def json(self) -> Any:
         return json.loads(self.text)
@@ -64,18 +75,24 @@ class Client:
     def request(self, method: str, path: str, seconds: float, body: bytes = b"") -> Answer:
         """Raises UnreachableError, at once where nothing listens.
 
-        A question that was broken off is asked again, for as long as a daemon takes to restart: all of them bear that.
+        A question that was broken off is asked again, for as long as a daemon takes to restart. It may have been
+        heard before: whoever asks for a change has to tell, by `again`, an answer to the first from one to the next.
         """
-        patience = time.monotonic() + RESTART_SECONDS
+        patience, sent = time.monotonic() + RESTART_SECONDS, False
         while True:
             try:
-                return self._ask(method, path, seconds, body)
+                answer = self._ask(method, path, seconds, body)
             except (OSError, EOFError) as error:
                 listened = self._end is not None
+                sent = sent or listened
                 self.close()
                 if not listened or isinstance(error, TimeoutError) or time.monotonic() > patience:
-                    raise UnreachableError(str(error) or "the daemon closed the connection") from error
+                    why = str(error) or "the daemon closed the connection"
+                    raise UnreachableError(why, sent=sent) from error
                 time.sleep(PAUSE_SECONDS)
+            else:
+                answer.again = sent
+                return answer
 
     def close(self) -> None:
         if self._end is not None:
@@ -99,7 +116,8 @@ class Client:
             raise UnreachableError(str(error)) from error
         try:
             end.sendall(f"GET {path} HTTP/1.1\r\nHost: reevd\r\nContent-Length: 0\r\n\r\n".encode("ascii"))
-            status, length, text = self._head(end)
+            status, fields, text = self._head(end)
+            length = int(fields["content-length"])
             if status != 200:
                 return Answer(status, self._rest(end, length, text))
             file.write(text)
@@ -114,20 +132,21 @@ class Client:
 
     def _receive(self, end: socket.socket) -> Answer:
         """uvicorn always says how long its JSON is: no chunks to put together."""
-        status, length, text = self._head(end)
-        return Answer(status, self._rest(end, length, text))
+        status, fields, text = self._head(end)
+        return Answer(status, self._rest(end, int(fields["content-length"]), text), fields.get("link", ""))
 
-    def _head(self, end: socket.socket) -> tuple[int, int, bytes]:
-        """Status, length of the text, and as much of the text as has come with them."""
+    def _head(self, end: socket.socket) -> tuple[int, dict[str, str], bytes]:
+        """Status, header fields by their names in small letters, and as much of the text as has come with them."""
         data = b""
         while b"\r\n\r\n" not in data:
             data += _some(end)
         head, _, text = data.partition(b"\r\n\r\n")
         lines = head.decode("latin-1").split("\r\n")
-        fields = dict(line.lower().split(": ", 1) for line in lines[1:])
+        pairs = (line.split(": ", 1) for line in lines[1:])
+        fields = {name.lower(): value for name, value in pairs}
         if fields.get("connection") == "close":
             self._last = True
-        return int(lines[0].split(" ", 2)[1]), int(fields["content-length"]), text
+        return int(lines[0].split(" ", 2)[1]), fields, text
 
     def _rest(self, end: socket.socket, length: int, text: bytes) -> bytes:
         pieces, missing = [text], length - len(text)

@@ -9,7 +9,7 @@ GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
         "traces": ("trace", "transactions"),
         "flows": ("flow",),
     },
-    "Run": {"runs": ("run", "stop")},
+    "Run": {"benchmarks": ("benchmarks",), "runs": ("run", "stop")},
     "Many together": {
         "analytics": ("agents", "compare", "flaky"),
         "export": ("export",),

@@ -4,7 +4,7 @@ options, and what the daemon knows by now.
 
 from __future__ import annotations
 
-from argparse import REMAINDER, Action, ArgumentParser
+from argparse import REMAINDER, Action, ArgumentParser, Namespace
 from importlib import import_module
 
 from reevd.ctl.client import UnreachableError
@@ -50,8 +50,16 @@ def completion(shell: Shell) -> int:
 
 def complete(shell: Shell) -> int:
     """What may come next on the line; the last word is what there is of it."""
-    words = [word for word in shell.asked.words if word != "--"] or [""]
-    found = [candidate for candidate in candidates(shell, words[:-1]) if candidate.startswith(words[-1])]
+    words = shell.asked.words
+    words = words[words[:1] == ["--"] :] or [""]
+    before, socket = _without_socket(words[:-1])
+    if before[-1:] == ["--socket"]:
+        return DONE
+    asked = Shell(Namespace(socket=socket or shell.asked.socket, json=False))
+    try:
+        found = [candidate for candidate in candidates(asked, before) if candidate.startswith(words[-1])]
+    finally:
+        asked.client.close()
     print("\n".join(found), end="\n" if found else "")
     return DONE
 
@@ -61,7 +69,7 @@ def candidates(shell: Shell, before: list[str]) -> list[str]:
     commands = {name: module for module, names in MODULES.items() for name in names if name not in HIDDEN}
     name = next((word for word in before if word in commands), None)
     if name is None:
-        return ["--json", "--socket", *sorted(commands)] if before[-1:] != ["--socket"] else []
+        return ["--json", "--socket", *sorted(commands)]
     one = parser({name: import_module(f"reevd.ctl.{commands[name]}").COMMANDS[name]})
     actions = _actions(one, name)
     last = next((a for a in actions if before[-1] in a.option_strings), None)
@@ -73,6 +81,22 @@ def candidates(shell: Shell, before: list[str]) -> list[str]:
     if not positional:
         return options
     return [*_values(shell, positional[min(given, len(positional) - 1)]), *options]
+
+
+def _without_socket(words: list[str]) -> tuple[list[str], str | None]:
+    """The words without the daemon's socket, and the socket: it is asked there. One without its path stays."""
+    left, socket = [], None
+    following = iter(words)
+    for word in following:
+        name, equals, path = word.partition("=")
+        if name == "--socket" and not equals:
+            path = next(following, "")
+            path = next(following, "") if path == "=" else path  # bash makes three words of --socket=PATH
+        if name == "--socket" and path:
+            socket = path
+        else:
+            left.append(word)
+    return left, socket
 
 
 def _actions(whole: ArgumentParser, name: str) -> list[Action]:
@@ -90,9 +114,9 @@ def _values(shell: Shell, action: Action) -> list[str]:
         if action.dest == "id":
             return [e["execution_id"] for e in shell.get("/executions", limit=MOST)["items"]]
         if action.dest == "benchmark":
-            return [b["id"] for b in shell.get("/benchmarks")]
+            return [b["id"] for b in shell.array("/benchmarks")]
         if action.dest in ("agent", "a", "b"):
-            return list(shell.get("/agents"))
+            return shell.array("/agents")
     except (UnreachableError, RefusedError):
         pass  # nobody to ask: the line is completed by what is known without
     return []

@@ -29,7 +29,7 @@ def doctor(shell: Shell) -> int:
     refusal = ""
     try:
         health = shell.get("/health")
-        problems = shell.get("/problems", limit=1000)["items"]
+        problems = list(shell.items("/problems", limit=1000))
     except (UnreachableError, RefusedError) as error:
         refusal = str(error)
     patient = Patient(shell.client.path, health, problems)
@@ -37,7 +37,10 @@ def doctor(shell: Shell) -> int:
     if health:
         findings += [finding for check in CHECKS for finding in check(patient)]
     findings += [*_inotify(), _runner()]
-    lines = [f"{MARKS[f.verdict]} {f.what}: {f.found}" + (f"\n    fix: {f.fix}" if f.fix else "") for f in findings]
+    lines = []
+    for finding in findings:
+        lines.append(f"{MARKS[finding.verdict]} {finding.what}: {finding.found}")
+        lines += [f"    fix: {finding.fix}"] if finding.fix else []
     shell.say([f._asdict() for f in findings], "\n".join(map(render.safe, lines)))
     return UNSUCCESSFUL if any(f.verdict == BAD for f in findings) else DONE
 

@@ -8,7 +8,7 @@ import time
 from reevd.ctl import render
 from reevd.ctl.client import part
 from reevd.ctl.shell import DONE, TIMED_OUT, UNSUCCESSFUL, RefusedError, Shell
-from reevd.ctl.usage import Command, filters, one_id
+from reevd.ctl.usage import Command, filters, one_id, seconds
 
 TYPE_CHECKING = False  # as `typing` has it, which takes longer to import than the daemon takes to answer
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def wait_for(shell: Shell, execution_ids: Sequence[str], timeout: float | None) 
                 continue
             if found["status"] not in ("Queued", "Running"):
                 del waiting[execution_id]
-                shell.say(found, f"{render.executions([found], time.time()).splitlines()[-1]}")
+                shell.say(found, render.end(found, time.time()))
                 worst = max(worst, DONE if found["status"] == "Completed" else UNSUCCESSFUL)
         if waiting:
             if ends is not None and time.monotonic() >= ends:
@@ -87,7 +87,7 @@ def wait_for(shell: Shell, execution_ids: Sequence[str], timeout: float | None) 
 
 def history(shell: Shell) -> int:
     """The states that an execution went through, and why."""
-    steps = shell.get(f"/executions/{part(shell.asked.id)}/history")
+    steps = shell.array(f"/executions/{part(shell.asked.id)}/history")
     rows = [(step["at"], f"{render.MARKS.get(step['status'], '?')} {step['status']}", step["reason"]) for step in steps]
     shell.say(steps, render.table(rows, ("at", "status", "why")))
     return DONE
@@ -95,7 +95,7 @@ def history(shell: Shell) -> int:
 
 def tools(shell: Shell) -> int:
     """The tool calls of an execution."""
-    calls = shell.get(f"/executions/{part(shell.asked.id)}/tool-calls", limit=1000)
+    calls = shell.array(f"/executions/{part(shell.asked.id)}/tool-calls", limit=1000)
     rows = [
         (
             n,
@@ -110,13 +110,18 @@ def tools(shell: Shell) -> int:
     return DONE
 
 
+def _page(sub: ArgumentParser) -> None:
+    filters(sub)
+    sub.add_argument("--limit", type=int, default=100, help="at most so many, 1000 at most (default: 100)")
+
+
 def _maybe_one_id(sub: ArgumentParser) -> None:
     sub.add_argument("id", nargs="?", help="execution id; without it, all of them in short")
 
 
 def _ids(sub: ArgumentParser) -> None:
     sub.add_argument("id", nargs="+", help="execution ids")
-    sub.add_argument("--timeout", type=float, metavar="SECONDS", help="give up after so long: exit status 124")
+    sub.add_argument("--timeout", type=seconds, metavar="SECONDS", help="give up after so long: exit status 124")
 
 
 COMMANDS = {
@@ -130,7 +135,7 @@ COMMANDS = {
     ),
     "list": Command(
         list_,
-        filters,
+        _page,
         (
             "reevctl list --status Failed --since 2026-01-31T00:00:00Z",
             "reevctl list --agent glm-4.6 --max-score 0.5 --json",

@@ -6,12 +6,13 @@ import contextlib
 import os
 import sys
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from typing import Any
 
 from reevd.ctl import sheets
 from reevd.ctl.shell import DONE, USAGE, Shell
-from reevd.ctl.usage import Command, filters
+from reevd.ctl.usage import Command, count, filters
 
 WHAT = {"executions": ("/executions", sheets.EXECUTIONS), "tool-calls": ("/tool-calls", sheets.TOOL_CALLS)}
 PAGE = 1000
@@ -24,7 +25,9 @@ def export(shell: Shell) -> int:
         print("Error: Parquet is nothing for a terminal\nTry: -o FILE", file=sys.stderr)
         return USAGE
     path, columns = WHAT[asked.what]
-    rows = _rows(shell, path)
+    rows: Iterator[dict[str, Any]] = islice(_rows(shell, path), asked.limit)
+    first = list(islice(rows, 1))  # asked for before anything is written: it may be refused
+    rows = chain(first, rows)
     if asked.output is None:
         _write(asked.format, rows, columns, sys.stdout.fileno())
         return DONE
@@ -43,18 +46,12 @@ def export(shell: Shell) -> int:
 def _rows(shell: Shell, path: str) -> Iterator[dict[str, Any]]:
     """All pages. What comes while they are read is newer than the first of them, and so in none."""
     asked = shell.asked
-    names = ("status", "agent", "since", "until", "min_score", "max_score", "text")
+    names = ("status", "agent", "since", "until", "min_score", "max_score", "text", "cursor")
     wanted = {"benchmark_id": asked.benchmark, **{name: getattr(asked, name) for name in names}}
-    cursor: str | None = asked.cursor
-    while True:
-        page = shell.get(path, limit=PAGE, cursor=cursor, **wanted)
-        yield from page["items"]
-        cursor = page["next_cursor"]
-        if cursor is None:
-            return
+    return shell.items(path, limit=min(PAGE, asked.limit or PAGE), **wanted)
 
 
-def _write(form: str, rows: Iterator[dict[str, Any]], columns: dict[str, str], descriptor: int) -> int:
+def _write(form: str, rows: Iterable[dict[str, Any]], columns: dict[str, str], descriptor: int) -> int:
     keep = descriptor == sys.stdout.fileno()
     if form == "parquet":
         with open(descriptor, "wb", closefd=not keep) as file:
@@ -68,6 +65,7 @@ def _how(sub: ArgumentParser) -> None:
     sub.add_argument("--what", choices=tuple(WHAT), default="executions", help="default: executions")
     sub.add_argument("-o", "--output", metavar="FILE", help="write it there, whole or not at all (default: stdout)")
     filters(sub)
+    sub.add_argument("--limit", type=count, metavar="N", help="at most so many (default: all)")
 
 
 COMMANDS = {

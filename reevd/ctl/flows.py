@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from argparse import ArgumentParser
@@ -16,16 +17,13 @@ def flow(shell: Shell) -> int:
     """The flow of a run as a Mermaid diagram, or as a page that draws it without any network."""
     asked = shell.asked
     path = f"/flows/{part(asked.id)}"
-    if asked.json or asked.format == "json":
-        asked.json = True
-        shell.say(shell.get(path), "")
-        return DONE
-    if asked.format == "html" and asked.output is None and sys.stdout.isatty():
+    form = "json" if asked.json else asked.format
+    if form == "html" and asked.output is None and sys.stdout.isatty():
         print("Error: writing 2.6 MB of HTML to a terminal helps nobody\nTry: -o flow.html", file=sys.stderr)
         return USAGE
-    text = shell.text(path, format=asked.format)
+    text = f"{json.dumps(shell.get(path), ensure_ascii=False)}\n" if form == "json" else shell.text(path, format=form)
     if asked.output is None:
-        sys.stdout.write("\n".join(map(safe, text.split("\n"))) if asked.format == "mermaid" else text)
+        sys.stdout.write("\n".join(map(safe, text.split("\n"))) if form == "mermaid" else text)
         return DONE
     torn = f"{asked.output}.tmp"
     with open(torn, "w", encoding="utf-8") as file:

@@ -15,10 +15,13 @@ from reevd.ctl.usage import Command, no_arguments
 
 def problems(shell: Shell) -> int:
     """Files that cannot be read or are odd."""
-    page = shell.get("/problems", limit=1000)
+    items = list(shell.items("/problems", limit=1000))
     now = time.time()
-    rows = [(p["path"], p["kind"], render.age(p["since"], now), p["attempts"], p["message"]) for p in page["items"]]
-    shell.say(page, render.table(rows, ("file", "kind", "since", "tries", "what is wrong")) if rows else "none")
+    rows = [(p["path"], p["kind"], render.age(p["since"], now), p["attempts"], p["message"]) for p in items]
+    shell.say(
+        {"items": items, "next_cursor": None},
+        render.table(rows, ("file", "kind", "since", "tries", "what is wrong")) if rows else "none",
+    )
     return DONE
 
 
@@ -70,11 +73,14 @@ def verify(shell: Shell) -> int:
     from reevd import config, log  # it reads the files and the database itself, as no other command does
     from reevd import verify as proof
 
-    log.silence()
     settings = config.load(_flags(shell), os.environ)
+    log.silence()
     found = proof.verify(settings.sessions_dir, settings.database)
     rows = [(d.execution_id, d.field, render.short(d.stored), render.short(d.computed)) for d in found.differences]
-    text = f"{found.executions:,} executions: the database says of all of them what their files say"
+    text = (
+        f"{found.executions:,} executions: the database says of all of them what their files say\n"
+        f"{settings.database}, against {settings.sessions_dir}"
+    )
     if rows:
         text = render.table(rows, ("execution", "what", "database", "files"))
     shell.say({"executions": found.executions, "differences": [d._asdict() for d in found.differences]}, text)
@@ -82,11 +88,14 @@ def verify(shell: Shell) -> int:
 
 
 def _flags(shell: Shell) -> list[str]:
-    """Where things are: as given, else as the daemon says that answers, else by the settings."""
+    """Where things are: as given, else as the daemon says that answers, else by the settings.
+
+    Raises UnreachableError, RefusedError where a daemon was named and does not say it.
+    """
     names = ("config", "sessions_dir", "database")
     given = {name: value for name in names if (value := getattr(shell.asked, name))}
-    if not given and "REEVD_CONFIG" not in os.environ:
-        with contextlib.suppress(UnreachableError, RefusedError):
+    if not given and (shell.asked.socket or "REEVD_CONFIG" not in os.environ):
+        with contextlib.suppress(*(() if shell.asked.socket else (UnreachableError, RefusedError))):
             found = shell.get("/health")
             given = {"sessions_dir": found["watch"]["path"], "database": found["database"]["path"]}
     return [flag for name, value in given.items() for flag in (f"--{name.replace('_', '-')}", value)]

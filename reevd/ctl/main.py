@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from importlib import import_module
@@ -40,6 +41,7 @@ def _asked(arguments: Sequence[str]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 0 done; 1 Failed, Stopped or Timeout; 2 usage; 3 no daemon; 4 not found; 124 timed out."""
+    own = arguments is None
     arguments = sys.argv[1:] if arguments is None else arguments
     commands = _commands(arguments)
     asked = parser(commands).parse_args(arguments)
@@ -48,13 +50,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ended = commands[asked.command].run(shell)
         sys.stdout.flush()  # here, where a closed pipe is expected
     except UnreachableError as error:
-        hint = "start `reevd`, or name its socket with --socket"
+        hint = error.hint or "start `reevd`, or name its socket with --socket"
         if isinstance(error.__cause__, PermissionError):
             hint = f"be a member of the socket's group: ls -l {shell.client.path}"
         _complain(f"asking reevd on {shell.client.path}: {error}", hint)
         return NO_DAEMON
     except RefusedError as error:
-        _complain(str(error), "")
+        _complain(str(error), error.hint)
         return {400: USAGE, 404: NOT_FOUND}.get(error.status, UNSUCCESSFUL)
     except ReevdError as error:
         _complain(str(error), error.hint)
@@ -71,6 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ended
     finally:
         shell.client.close()
+        if own:
+            gc.freeze()  # what the process holds goes with it: looking through it all takes a tenth of a short command
 
 
 def _complain(error: str, hint: str) -> None:

@@ -13,12 +13,18 @@ if TYPE_CHECKING:
     from typing import Any
 MARKS, safe = terminal.MARKS, terminal.safe
 COLOURS = {"Completed": 32, "Failed": 31, "Timeout": 31, "Stopped": 33, "Running": 36, "healthy": 32, "degraded": 33}
-WIDEST = 60
+WIDEST, WHOLE = 60, 256
+COPIED = ("execution", "benchmark", "agent", "file")
+"""Heads of columns whose cells are names that a command or a program takes: cut, they are none."""
 
 
 def table(rows: Iterable[Sequence[object]], heads: Sequence[str]) -> str:
-    """Columns as wide as their widest cell, WIDEST at most; numbers to the right."""
-    cells = [[_cut(safe("" if cell is None else cell)) for cell in row] for row in rows]
+    """Columns as wide as their widest cell, WIDEST at most but for what is there to be copied; numbers to the right."""
+    cells = [
+        [_cut(safe("" if cell is None else cell), WHOLE if head in COPIED else WIDEST)
+         for head, cell in zip(heads, row, strict=True)]
+        for row in rows
+    ]  # fmt: skip
     right = [bool(cells) and all(_number(row[i]) for row in cells) for i in range(len(heads))]
     lines = [list(heads), *cells]
     widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
@@ -46,6 +52,15 @@ def executions(items: Iterable[Mapping[str, Any]], now: float) -> str:
         for e in items
     ]
     return table(rows, ("status", "score", "benchmark", "agent", "began", "took", "execution")) if rows else "none"
+
+
+def end(e: Mapping[str, Any], now: float) -> str:
+    """One execution on a line, and why where it is not Completed."""
+    lines = [executions([e], now).splitlines()[-1]]
+    if e["status"] != "Completed":
+        why = dict.fromkeys(filter(None, (e["reason"], e["error_message"])))
+        lines += [f"  {name:<6}{safe(text)}" for name, text in zip(("why", "error"), why, strict=False)]
+    return "\n".join(lines)
 
 
 def execution(e: Mapping[str, Any], now: float) -> str:
@@ -103,14 +118,13 @@ def colour(text: str, *, wanted: bool) -> str:
     if not wanted:
         return text
     for word, number in COLOURS.items():
-        text = text.replace(
-            f"{MARKS.get(word, '')} {word}".strip(), f"\033[{number}m{MARKS.get(word, '')} {word}\033[0m"
-        )
+        named = f"{MARKS.get(word, '')} {word}".strip()
+        text = text.replace(named, f"\033[{number}m{named}\033[0m")
     return text
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= WIDEST else text[: WIDEST - 1] + "…"
+def _cut(text: str, widest: int) -> str:
+    return text if len(text) <= widest else text[: widest - 1] + "…"
 
 
 def _number(cell: str) -> bool:

@@ -4,27 +4,39 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 
 from reevd.ctl import render
-from reevd.ctl.client import SYNC_SECONDS, Client, find_socket, part
+from reevd.ctl.client import SYNC_SECONDS, Answer, Client, UnreachableError, find_socket, part
 
 TYPE_CHECKING = False  # as `typing` has it, which takes longer to import than the daemon takes to answer
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any, BinaryIO
 
 DONE, UNSUCCESSFUL, USAGE, NO_DAEMON, NOT_FOUND, TIMED_OUT = 0, 1, 2, 3, 4, 124
 API = "/api/v1"
+INSTEAD = {"executions": "list", **{name: name for name in ("benchmarks", "agents", "problems", "health", "sync")}}
 
 
 class RefusedError(Exception):
-    """The daemon answered with an error."""
+    """The daemon answered with an error. `again`: to a question whose first answer was lost."""
 
-    def __init__(self, status: int, body: dict[str, Any]) -> None:
-        super().__init__(body.get("message") or body.get("error") or f"HTTP {status}")
-        self.status = status
+    def __init__(self, status: int, body: dict[str, Any], *, again: bool = False) -> None:
+        super().__init__(_reworded(body.get("message") or body.get("error") or f"HTTP {status}"))
+        self.status, self.again, self.hint = status, again, ""
+
+
+def _reworded(message: str) -> str:
+    """With commands of this program where the daemon names paths of its API."""
+
+    def commands(found: re.Match[str]) -> str:
+        names = [INSTEAD.get(name, "") for name in re.split(r"\W*\bor\b\W*", found[1])]
+        return " or ".join(f"`reevctl {name}`" for name in names) if all(names) else found[0]
+
+    return re.sub(r"\b(?:GET|POST) /api/v1/([a-z]+(?: or /[a-z]+)*)(?![\w/])", commands, message)
 
 
 def query_text(query: Mapping[str, object]) -> str:
@@ -44,17 +56,35 @@ class Shell:
 
     def get(self, path: str, **query: object) -> Any:
         """The JSON of an answer. Raises RefusedError for all but 200."""
-        answer = self.client.get(f"{API}{path}{query_text(query)}")
-        if answer.status != 200:
-            raise RefusedError(answer.status, answer.json())
-        return answer.json()
+        return self._answer(f"{API}{path}{query_text(query)}").json()
 
     def text(self, path: str, **query: object) -> str:
         """An answer that is no JSON. Raises RefusedError for all but 200."""
-        answer = self.client.get(f"{API}{path}{query_text(query)}")
+        return self._answer(f"{API}{path}{query_text(query)}").text.decode()
+
+    def array(self, path: str, **query: object) -> list[Any]:
+        """All of a bare array, whose pages follow one another by their Link headers. Raises RefusedError."""
+        answer = self._answer(f"{API}{path}{query_text(query)}")
+        found: list[Any] = answer.json()
+        while answer.next:
+            answer = self._answer(answer.next)
+            found += answer.json()
+        return found
+
+    def items(self, path: str, **query: object) -> Iterator[Any]:
+        """All items, a page after the other. Raises RefusedError."""
+        while True:
+            page = self.get(path, **query)
+            yield from page["items"]
+            query["cursor"] = page["next_cursor"]
+            if page["next_cursor"] is None:
+                return
+
+    def _answer(self, path: str) -> Answer:
+        answer = self.client.get(path)
         if answer.status != 200:
             raise RefusedError(answer.status, answer.json())
-        return answer.text.decode()
+        return answer
 
     def download(self, path: str, file: BinaryIO) -> int:
         """Writes the answer into the file. Returns its bytes. Raises RefusedError for all but 200."""
@@ -63,11 +93,21 @@ class Shell:
             raise RefusedError(answer.status, answer.json())
         return file.tell()
 
-    def post(self, path: str, body: object = None) -> Any:
-        """The JSON of an answer. Raises RefusedError for all but success."""
-        answer = self.client.post(f"{API}{path}", body)
+    def post(self, path: str, body: object = None, *, seen_by: str = "reevctl status") -> Any:
+        """The JSON of an answer. Raises RefusedError for all but success.
+
+        seen_by: the command that shows whether it was done, where nobody came to say so
+        """
+        maybe = f"it may still be done: see `{seen_by}` before you ask again"
+        try:
+            answer = self.client.post(f"{API}{path}", body)
+        except UnreachableError as error:
+            error.hint = maybe if error.sent else ""
+            raise
         if answer.status not in (200, 202):
-            raise RefusedError(answer.status, answer.json())
+            refusal = RefusedError(answer.status, answer.json(), again=answer.again)
+            refusal.hint = maybe if answer.status == 503 else ""
+            raise refusal
         return answer.json()
 
     def say(self, answer: Any, text: str, paint: Callable[..., str] = render.colour) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from argparse import SUPPRESS, ArgumentParser, RawDescriptionHelpFormatter
+import os
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 
 from reevd.ctl.commands import GROUPS, HIDDEN
 
@@ -37,6 +38,22 @@ class Command:
         return (self.run.__doc__ or "").splitlines()[0]
 
 
+class _Help(RawDescriptionHelpFormatter):
+    """As wide as the terminal. Left alone, argparse asks `shutil` for that at every option: a tenth of the start."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)
+
+
+def _columns() -> int:
+    if (given := os.environ.get("COLUMNS", "")).isdecimal() and int(given) > 2:
+        return int(given)
+    try:
+        return os.get_terminal_size(1).columns or 80
+    except OSError:
+        return 80
+
+
 def parser(commands: Mapping[str, Command]) -> ArgumentParser:
     """The parser of these commands."""
     found = ArgumentParser(
@@ -44,7 +61,7 @@ def parser(commands: Mapping[str, Command]) -> ArgumentParser:
         usage="%(prog)s [--socket PATH] [--json] COMMAND ...",
         description="Asks reevd how the executions stand.",
         epilog=_overview(commands) if len(commands) > 1 else None,
-        formatter_class=RawDescriptionHelpFormatter,
+        formatter_class=_Help,
     )
     found.add_argument("--socket", metavar="PATH", help="the daemon's socket")
     found.add_argument("--json", action="store_true", help="print what the API answered: a stable contract")
@@ -55,10 +72,11 @@ def parser(commands: Mapping[str, Command]) -> ArgumentParser:
             name,
             description="\n".join(lines),
             epilog="\n".join(("examples:", *(f"  {line}" for line in command.examples))) if command.examples else None,
-            formatter_class=RawDescriptionHelpFormatter,
+            formatter_class=_Help,
         )
         # Also behind the command; only what is given there overrides what stands before it.
         sub.add_argument("--json", action="store_true", default=SUPPRESS, help="print what the API answered")
+        sub.add_argument("--socket", metavar="PATH", default=SUPPRESS, help="the daemon's socket")
         command.arguments(sub)
     return found
 
@@ -89,6 +107,24 @@ def one_id(sub: ArgumentParser) -> None:
     sub.add_argument("id", help="execution id")
 
 
+def count(text: str) -> int:
+    """The type of an option that is a number of things."""
+    if not text.isascii() or not text.isdigit() or int(text[:9]) < 1:
+        raise ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text[:9])
+
+
+def seconds(text: str) -> float:
+    """The type of an option that is a time which ends."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found < 1e9:
+        raise ArgumentTypeError(f"{text!r} is no number of seconds")
+    return found
+
+
 def filters(sub: ArgumentParser) -> None:
     sub.add_argument(
         "--status", action="append", help="Queued, Running, Completed, Failed, Stopped, Timeout; may be repeated"
@@ -100,5 +136,4 @@ def filters(sub: ArgumentParser) -> None:
     sub.add_argument("--min-score", type=float)
     sub.add_argument("--max-score", type=float)
     sub.add_argument("--text", help="in the id, the benchmark, the agent, the reason or the error")
-    sub.add_argument("--limit", type=int, default=100, help="at most so many, 1000 at most (default: 100)")
     sub.add_argument("--cursor", help="go on where the last page ended")

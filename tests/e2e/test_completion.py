@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from reevd.ctl.commands import HIDDEN, MODULES
+from reevd.ctl.main import main
 from tests.harness import Daemon, daemon, leave, session
 
 NAMES = [name for names in MODULES.values() for name in names if name not in HIDDEN]
@@ -44,6 +45,8 @@ CASES = [
     (["list", "--status", "Comp"], ["Completed"]),
     (["export", "--format", "p"], ["parquet"]),
     (["wait", "abc-1", "abc-2", "--t"], ["--timeout"]),
+    (["show", "--"], ["--help", "--json", "--socket"]),
+    (["--so"], ["--socket"]),
 ]
 
 
@@ -56,6 +59,20 @@ def test_bash(environ: dict[str, str], words: list[str], expected: list[str]) ->
     )
     done = subprocess.run(["bash", "-c", script], env=environ, capture_output=True, text=True, timeout=30)
     assert sorted(done.stdout.split()) == expected, done.stderr
+
+
+def test_the_daemon_that_the_line_names_is_asked(running: Daemon, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(running.socket)
+    for words in (
+        ["--socket", path, "show"],
+        [f"--socket={path}", "show"],
+        ["--socket", "=", path, "show"],
+        ["show", "--socket", path],
+    ):
+        assert main(["--socket", "/nowhere", "complete", "--", *words, "abc"]) == 0
+        assert sorted(capsys.readouterr().out.split()) == ["abc-1", "abc-2"]
+    assert main(["complete", "--", "show", "--socket", ""]) == 0
+    assert capsys.readouterr().out == ""  # the shell's own: files
 
 
 @pytest.mark.skipif(shutil.which("fish") is None, reason="no fish is installed here")

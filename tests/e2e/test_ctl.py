@@ -78,6 +78,7 @@ def test_list_filters(running: Daemon) -> None:
         (("nonsense",), 2),
         ((), 2),
         (("--socket", "/nowhere/at/all", "health"), 3),
+        (("health", "--socket", "/nowhere/at/all"), 3),
     ],
 )
 def test_exit_status(running: Daemon, arguments: tuple[str, ...], status: int) -> None:

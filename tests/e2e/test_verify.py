@@ -39,6 +39,7 @@ def test_a_sound_database_is_proved(tmp_path: Path) -> None:
     done = verify(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith("3 executions: the database says of all of them")
+    assert done.stdout.splitlines()[1].startswith("logs/state/reevd.sqlite3, against ")
     assert json.loads(verify(tmp_path, "--json").stdout) == {"executions": 3, "differences": []}
 
 

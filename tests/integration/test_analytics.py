@@ -194,6 +194,6 @@ def test_the_commands_show_it(running: Daemon) -> None:
     assert "one 8 2 75% 41% to 93% 0.750 75% → 75% = two" in " ".join(ctl("agents").split())
     text = ctl("compare", "one", "two")
     assert "✔ win *" in text
-    assert "1 wins, 1 losses, 0 ties for one" in text
+    assert "1 win, 1 loss, 0 ties for one" in text
     assert "CFCF" in ctl("flaky")
     assert json.loads(ctl("flaky", "--json"))["total"] == 1

@@ -12,7 +12,7 @@ import statistics
 import sys
 from collections.abc import Callable
 
-from tests.perf import ingest, runs, serving, size
+from tests.perf import client, ingest, runs, serving, size
 from tests.perf.result import HEAD, Result
 
 Measure = Callable[[], list[Result]]
@@ -29,6 +29,7 @@ def measures(*, small: bool) -> dict[str, Measure]:
         "p99": lambda: serving.requests_during_burst(30_000 // part, 8, 4.0 / part),
         "memory": lambda: size.memory(100_000 // part),
         "runs": lambda: runs.deterministic(1_000 // part),
+        "client": lambda: client.status(100 // part),
         "growth": lambda: size.growth(tuple(n // part for n in (1_000, 10_000, 100_000, 1_000_000))),
     }
 

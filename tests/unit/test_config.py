@@ -24,6 +24,9 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
         load(["--help"], {})
     shown = capsys.readouterr().out
     assert all(f"--{option.name.replace('_', '-')}" in shown for option in OPTIONS)
+    assert shown.count("(default:") == len(OPTIONS)
+    for flag in ("max-running", "connections-per-user", "notice-attempts"):
+        assert f"--{flag} N " in shown.replace("\n", " ")
 
 
 def test_a_flag_beats_the_environment_beats_the_file_beats_systemd(tmp_path: Path) -> None:

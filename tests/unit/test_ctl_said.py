@@ -1,0 +1,216 @@
+"""What `reevctl` prints of answers that are written here, and what it asks for."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reevd import __version__
+from reevd.ctl import render, sheets
+from reevd.ctl.main import main
+from tests.canned import canned
+
+Capture = pytest.CaptureFixture[str]
+API = "/api/v1"
+
+
+def test_a_refusal_that_came_too_late_says_that_it_may_still_be_done(tmp_path: Path, capsys: Capture) -> None:
+    refusal: tuple[int, Any] = (503, {"message": "the engine did not answer 'run' within 30 s"})
+    with canned(tmp_path, {f"POST {API}/benchmarks/b/run": refusal, f"POST {API}/sync": refusal}) as daemon:
+        assert main(["--socket", daemon.socket, "run", "b", "--id", "mine"]) == 1
+        hint = "Try: it may still be done: see `{}` before you ask again\n"
+        assert capsys.readouterr().err.endswith(hint.format("reevctl show mine"))
+        assert main(["--socket", daemon.socket, "sync"]) == 1
+        assert capsys.readouterr().err.endswith(hint.format("reevctl status"))
+
+
+def test_colour_changes_no_text() -> None:
+    text = "healthy: 1 Completed\n✔ Completed  1.000\n✘ Failed  0.000"
+    coloured = render.colour(text, wanted=True)
+    assert coloured.startswith("\x1b[32mhealthy\x1b[0m: ")
+    assert re.sub("\x1b\\[[0-9]*m", "", coloured) == text
+
+
+def test_doctor_says_each_fix_on_a_line_of_its_own(tmp_path: Path, capsys: Capture) -> None:
+    health = {
+        "status": "degraded",
+        "version": __version__,
+        "timestamp": "2026-01-31T12:00:00.000000Z",
+        "reasons": ["one\nreason"],
+        "watch": {"mode": "poll", "path": str(tmp_path / "sessions")},
+        "database": {"path": str(tmp_path / "db"), "wal_bytes": 0},
+    }
+    answers = {
+        f"GET {API}/health": (200, health),
+        f"GET {API}/problems?limit=1000": (200, {"items": [], "next_cursor": None}),
+    }
+    with canned(tmp_path, answers) as daemon:
+        assert main(["--socket", daemon.socket, "doctor"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == [f"✘ daemon: degraded on {daemon.socket}", "    fix: one\\nreason"]
+    found = lines.index(f"✘ sessions folder: {tmp_path}/sessions: No such file or directory")
+    assert lines[found + 1] == f"    fix: mkdir -p {tmp_path}/sessions, or see the setting sessions_dir"
+    assert [line[0] for line in lines if not line.startswith("    fix: ")].count("✘") >= 3
+
+
+def rows(count: int) -> list[dict[str, Any]]:
+    return [{name: f"{name}-{n}" for name in sheets.EXECUTIONS} for n in range(count)]
+
+
+def test_export_takes_as_many_as_it_is_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    first, second = (f"GET {API}/executions?limit={more}" for more in ("1000", "1000&cursor=next"))
+    three = f"GET {API}/executions?limit=3"
+    answers = {
+        first: (200, {"items": rows(3), "next_cursor": "next"}),
+        second: (200, {"items": rows(2), "next_cursor": None}),
+        three: (200, {"items": rows(3), "next_cursor": "next"}),
+    }
+    with canned(tmp_path, answers) as daemon:
+        assert main(["--socket", daemon.socket, "export"]) == 0
+        assert len(capfd.readouterr().out.splitlines()) == 1 + 5
+        del daemon.asked[:]
+        assert main(["--socket", daemon.socket, "export", "--limit", "3"]) == 0
+        assert len(capfd.readouterr().out.splitlines()) == 1 + 3
+        assert daemon.asked == [three]
+
+
+def test_an_export_that_fails_at_once_has_written_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["--socket", str(tmp_path / "none"), "export"]) == 3
+    assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize("options", [["--format", "json"], ["--json"]])
+def test_a_flow_goes_into_the_file_in_every_form(tmp_path: Path, capsys: Capture, options: list[str]) -> None:
+    found = {"session_id": "a", "diagram": "stateDiagram"}
+    with canned(tmp_path, {f"GET {API}/flows/a": (200, found)}) as daemon:
+        assert main(["--socket", daemon.socket, "flow", "a", *options, "-o", str(tmp_path / "f")]) == 0
+    assert json.loads((tmp_path / "f").read_text()) == found
+    assert capsys.readouterr().out == ""
+
+
+def test_a_timeout_is_for_waiting(tmp_path: Path, capsys: Capture) -> None:
+    with canned(tmp_path, {}) as daemon:
+        assert main(["--socket", daemon.socket, "run", "b", "--timeout", "9"]) == 2
+        assert daemon.asked == []
+    assert "Try: --wait too" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--timeout", "--run-timeout"])
+@pytest.mark.parametrize("value", ["inf", "nan", "-1", "soon"])
+def test_a_time_is_one_that_ends(capsys: Capture, option: str, value: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "b", "--wait", f"{option}={value}"])
+    assert ended.value.code == 2
+    assert f"argument {option}: '{value}' is no number of seconds" in capsys.readouterr().err
+
+
+def test_agents_as_json_have_all_their_results(tmp_path: Path, capsys: Capture) -> None:
+    with canned(tmp_path, {f"GET {API}/agent-performance": (200, [])}) as daemon:
+        assert main(["--socket", daemon.socket, "--json", "agents"]) == 0
+    assert capsys.readouterr().out == "[]\n"
+
+
+def test_a_daemon_that_is_named_and_not_there_is_not_passed_over(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("REEVD_CONFIG", raising=False)
+    assert main(["--socket", "nope", "verify"]) == 3
+    assert capsys.readouterr().err.startswith("Error: asking reevd on nope: ")
+
+
+CASE = {"id": "001-b", "description": "Sends SOL", "tags": ["sol"], "prompt": "Send it"}
+
+
+def test_benchmarks_are_all_listed_and_one_is_shown(tmp_path: Path, capsys: Capture) -> None:
+    link = '<http://reevd/api/v1/benchmarks?cursor=WyJB>; rel="next"'
+    recent = {"execution_id": "run-1", "agent_type": "local", "status": "Failed", "score": 0.5}
+    one = {**CASE, "recent_executions": [{**recent, "created_at": "2026-01-31T12:00:00.000000Z"}]}
+    answers = {
+        f"GET {API}/benchmarks": (200, [CASE], link),
+        f"GET {API}/benchmarks?cursor=WyJB": (200, [{**CASE, "id": "002-b"}]),
+        f"GET {API}/benchmarks/001-b": (200, one),
+    }
+    with canned(tmp_path, answers) as daemon:
+        assert main(["--socket", daemon.socket, "benchmarks"]) == 0
+        heads, first, second = capsys.readouterr().out.splitlines()
+        assert heads.split() == ["benchmark", "tags", "description"]
+        assert [first.split()[0], second.split()[0]] == ["001-b", "002-b"]
+        assert main(["--socket", daemon.socket, "benchmarks", "001-b"]) == 0
+        shown = capsys.readouterr().out
+        assert "  prompt  Send it\n" in shown
+        assert shown.splitlines()[-1].split()[1:4] == ["Failed", "0.500", "local"]
+        assert main(["--socket", daemon.socket, "--json", "benchmarks", "001-b"]) == 0
+        assert json.loads(capsys.readouterr().out) == one
+
+
+def test_problems_and_tools_end_where_there_are_no_more(tmp_path: Path, capsys: Capture) -> None:
+    problem = {"kind": "json", "since": "2026-01-31T12:00:00.000000Z", "attempts": 1, "message": "no JSON"}
+    pages = [{"items": [{**problem, "path": path}], "next_cursor": more} for path, more in (("a", "m"), ("b", None))]
+    call = {"tool_name": "t", "status": "success", "duration_ms": 1.0, "params": None}
+    calls = "/api/v1/executions/x/tool-calls?limit=1000"
+    answers = {
+        f"GET {API}/problems?limit=1000": (200, pages[0]),
+        f"GET {API}/problems?limit=1000&cursor=m": (200, pages[1]),
+        f"GET {calls}": (200, [call], f'<http://reevd{calls}&cursor=m>; rel="next"'),
+        f"GET {calls}&cursor=m": (200, [{**call, "tool_name": "last"}]),
+    }
+    with canned(tmp_path, answers) as daemon:
+        assert main(["--socket", daemon.socket, "problems"]) == 0
+        assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["file", "a", "b"]
+        assert main(["--socket", daemon.socket, "tools", "x"]) == 0
+        assert capsys.readouterr().out.splitlines()[-1].split()[:2] == ["2", "last"]
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        (
+            "list them with GET /api/v1/executions or /benchmarks",
+            "list them with `reevctl list` or `reevctl benchmarks`",
+        ),
+        ("GET /api/v1/benchmarks; a new one: POST /api/v1/sync", "`reevctl benchmarks`; a new one: `reevctl sync`"),
+        ("as GET /api/v1/agents lists them", "as `reevctl agents` lists them"),
+        ("GET /api/v1/executions/a/b: Not Found", "GET /api/v1/executions/a/b: Not Found"),
+        ("GET /api/v1/openapi.json names all", "GET /api/v1/openapi.json names all"),
+    ],
+)
+def test_a_refusal_names_commands(tmp_path: Path, capsys: Capture, message: str, said: str) -> None:
+    with canned(tmp_path, {f"GET {API}/executions/x": (404, {"message": message})}) as daemon:
+        assert main(["--socket", daemon.socket, "show", "x"]) == 4
+    assert capsys.readouterr().err == f"Error: {said}\n"
+
+
+ENDED = {
+    "execution_id": "i" * 128, "benchmark_id": "b" * 128, "agent": "local", "status": "Failed", "score": 0.0,
+    "reason": "the run failed", "error_message": "no\x1bsuch account", "created_at": "2026-01-31T12:00:00.000000Z",
+    "started_at": None, "ended_at": None,
+}  # fmt: skip
+
+
+def test_a_wait_says_why_it_did_not_end_well(tmp_path: Path, capsys: Capture) -> None:
+    with canned(tmp_path, {f"GET {API}/executions/x": (200, ENDED)}) as daemon:
+        assert main(["--socket", daemon.socket, "wait", "x"]) == 1
+    line, *rest = capsys.readouterr().out.splitlines()
+    assert line.startswith("✘ Failed  0.000")
+    assert rest == ["  why   the run failed", "  error no\\x1bsuch account"]
+    assert render.end({**ENDED, "status": "Completed"}, 0.0).count("\n") == 0
+    assert render.end({**ENDED, "error_message": "the run failed"}, 0.0).count("\n") == 1
+
+
+def test_names_are_whole_in_a_table_and_text_is_cut() -> None:
+    assert "i" * 128 in render.executions([ENDED], 0.0)
+    assert "b" * 128 in render.executions([ENDED], 0.0)
+    assert max(map(len, render.table([("x" * 300, "y" * 300)], ("execution", "why")).splitlines())) == 256 + 2 + 60
+
+
+def test_one_win_is_no_wins(tmp_path: Path, capsys: Capture) -> None:
+    found = {"wins": 1, "losses": 0, "ties": 1, "sign_test_p": 1.0, "benchmarks": [], "changed": [], "only_a": [],
+             "only_b": []}  # fmt: skip
+    with canned(tmp_path, {f"GET {API}/compare?a=x&b=y": (200, found)}) as daemon:
+        assert main(["--socket", daemon.socket, "compare", "x", "y"]) == 0
+    assert capsys.readouterr().out.startswith("1 win, 0 losses, 1 tie for x (")

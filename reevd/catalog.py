@@ -6,11 +6,10 @@ What a case must hold to be run is the runner's to say; here it must only be a Y
 from __future__ import annotations
 
 import os
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import yaml
-
-from reevd.names import EXECUTION_ID
+from reevd import yaml_text
+from reevd.names import EXECUTION_ID, printable
 from reevd.session_file import dumps
 
 MAX_BYTES = 1 << 20
@@ -34,47 +33,28 @@ class Failure(NamedTuple):
 
 def parse(text: str, path: str) -> Benchmark:
     """Raises ValueError with the line and the field where the text is no benchmark."""
-    try:
-        return _parse(yaml.safe_load(text), text, path)
-    except _FieldError as error:
-        raise ValueError(f"line {_line(text, error.field)}: field {error.field}: {error.why}") from None
-    except yaml.YAMLError as error:
-        raise ValueError(" ".join(str(error).split())) from None
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+    return _row(yaml_text.read(text), text, path)
 
 
-class _FieldError(Exception):
-    def __init__(self, field: str, why: str) -> None:
-        super().__init__(field, why)
-        self.field, self.why = field, why
-
-
-def _line(text: str, field: str) -> int:
-    """Where the field stands; the first line where it is missing."""
-    document = yaml.compose(text, Loader=yaml.SafeLoader)
-    assert isinstance(document, yaml.MappingNode)
-    keys = [key for key, _ in document.value if isinstance(key, yaml.ScalarNode) and key.value == field]
-    return keys[-1].start_mark.line + 1 if keys else 1
-
-
-def _parse(document: object, text: str, path: str) -> Benchmark:
-    if not isinstance(document, dict):
+def _row(document: yaml_text.Document, text: str, path: str) -> Benchmark:
+    found = document.value
+    if not isinstance(found, dict):
         raise ValueError("line 1: it holds no YAML object")
-    name = document.get("id")
+    name, tags = found.get("id"), found.get("tags") or []
     if not isinstance(name, str) or not EXECUTION_ID.fullmatch(name):
-        raise _FieldError("id", f"{name!r} is no name of letters, digits, dot, dash and underscore")
-    tags = document.get("tags") or []
+        is_ = f"{name[:40]!r} is" if isinstance(name, str) else "it is missing, or"
+        raise _fault(document, "id", f"{is_} no name of letters, digits, dot, dash and underscore")
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-        raise _FieldError("tags", "it is no list of texts")
-    return Benchmark(name, path, _text(document, "description"), dumps(tags), _text(document, "prompt"), text)
+        raise _fault(document, "tags", "it is no list of texts")
+    texts = {field: found.get(field, "") for field in ("description", "prompt")}
+    for field, value in texts.items():
+        if not isinstance(value, str):
+            raise _fault(document, field, "it is no text")
+    return Benchmark(name, path, texts["description"], dumps(tags), texts["prompt"], text)
 
 
-def _text(document: dict[str, Any], field: str) -> str:
-    value = document.get(field, "")
-    if not isinstance(value, str):
-        raise _FieldError(field, "it is no text")
-    return value
+def _fault(document: yaml_text.Document, field: str, why: str) -> ValueError:
+    return ValueError(f"line {document.line((field,))}: field {field}: {why}")
 
 
 def put(folder: str, text: str) -> Benchmark:
@@ -106,6 +86,8 @@ def read(folder: str) -> tuple[list[Benchmark], list[Failure]]:
             continue
         path = os.path.join(folder, name)
         try:
+            if not name.isprintable():
+                raise ValueError("its name cannot be shown: rename the file")
             with open(path, encoding="utf-8") as file:
                 text = file.read(MAX_BYTES + 1)
             if len(text) > MAX_BYTES:
@@ -115,5 +97,5 @@ def read(folder: str) -> tuple[list[Benchmark], list[Failure]]:
                 raise ValueError(f"field id: {benchmark.id} stands in {found[benchmark.id].path} too")
             found[benchmark.id] = benchmark
         except (OSError, ValueError) as error:
-            failures.append(Failure(path, str(error)))
+            failures.append(Failure(printable(os.fsencode(path)), str(error)))
     return [found[key] for key in sorted(found)], failures

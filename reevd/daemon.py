@@ -166,7 +166,7 @@ class _Daemon:
         calm()
         poll = self._engine.poll
         poll.register(self._wake, select.EPOLLIN)
-        poll.register(self._link, select.EPOLLIN)
+        self._link.register(poll)
         presence = Presence(self._engine, self._settings.sessions_dir)
         while not self._stopping and not self._link.closed:
             pause = min(each.step() for each in (self._engine, self._executor, self._retention, self._keeper))

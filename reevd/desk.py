@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import apsw
+import structlog
 
 from reevd import catalog
 from reevd.engine import Engine
@@ -18,6 +19,10 @@ from reevd.times import SECOND
 
 if TYPE_CHECKING:
     from reevd.meters import Meters  # takes long to load: the daemon does so once it has time
+
+MOST_TOLD = 1000
+
+log = structlog.get_logger("reevd.desk")
 
 
 class Desk:
@@ -58,7 +63,15 @@ class Desk:
                 self._link.refuse(request, error)
             except (apsw.Error, StoringError, OSError) as error:
                 why = str(error) or type(error).__name__
-                self._link.refuse(request, RefusedError(503, f"{request.op}: the database cannot be used now: {why}"))
+                hint = "try again in a moment, and see the health"
+                self._link.refuse(
+                    request, RefusedError(503, f"{request.op}: the database cannot be used now: {why}: {hint}")
+                )
+            except Exception as error:
+                # A defect, but no reason to leave everybody else without a daemon.
+                log.exception("a request failed", op=request.op)
+                why = f"it failed inside reevd, which is a defect: {type(error).__name__}: see the daemon's log"
+                self._link.refuse(request, RefusedError(500, f"{request.op}: {why}"))
         waiting = []
         for sync in self._syncs:
             request, benchmarks, scan, written, began = sync
@@ -120,7 +133,10 @@ class Desk:
 
 
 def sync_benchmarks(engine: Engine, folder: str) -> dict[str, Any]:
-    """Makes the table of benchmarks say what the folder holds: {inserted, updated, unchanged, failed}."""
+    """Makes the table of benchmarks say what the folder holds: {inserted, updated, unchanged, failed, failed_total}.
+
+    `failed` names the first MOST_TOLD of the files that are no case.
+    """
     found, failures = catalog.read(folder)
     stored = engine.store.benchmarks()
     new = [b for b in found if b.id not in stored]
@@ -132,5 +148,6 @@ def sync_benchmarks(engine: Engine, folder: str) -> dict[str, Any]:
         "inserted": len(new),
         "updated": len(changed),
         "unchanged": len(found) - len(new) - len(changed),
-        "failed": [failure._asdict() for failure in failures],
+        "failed": [failure._asdict() for failure in failures[:MOST_TOLD]],
+        "failed_total": len(failures),
     }

@@ -66,9 +66,8 @@ async def _bad_cursor(request: Request, error: Exception) -> Response:
 
 async def _engine_refuses(_: Request, error: Exception) -> Response:
     assert isinstance(error, LinkError)
-    if error.status == 503:
-        return problem(503, "not ready", f"asking the engine: {error}: try again in a moment")
-    return problem(error.status, HTTPStatus(error.status).phrase.lower(), str(error))
+    kind = "not ready" if error.status == 503 else HTTPStatus(error.status).phrase.lower()
+    return problem(error.status, kind, str(error))
 
 
 async def _database_failed(_: Request, error: Exception) -> Response:

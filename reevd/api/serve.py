@@ -84,8 +84,9 @@ async def serve(arguments: dict[str, Any]) -> None:
         if "replaced" in message:
             service.reopen()
 
-    end = socket.socket(fileno=arguments["link_fd"])
-    service.end = ServerEnd(end, news, server.stop)
+    end = ServerEnd(news, server.stop)
+    await end.open(socket.socket(fileno=arguments["link_fd"]))
+    service.end = end
     listening = socket.socket(fileno=arguments["listen_fd"])
     calm()
     await server.serve(sockets=[listening])

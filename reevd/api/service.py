@@ -46,7 +46,7 @@ class Service:
     def link(self) -> ServerEnd:
         """To the engine. Raises LinkError before it is there."""
         if self.end is None:
-            raise LinkError("the engine is not there yet")
+            raise LinkError("asking the engine: it is not there yet: try again in a moment")
         return self.end
 
     def refusal(self, request: Request, action: str) -> Response | None:

@@ -245,6 +245,9 @@ def test_a_runner_that_died_while_no_daemon_was_there(tmp_path: Path) -> None:
         assert "ended while reevd was restarted" in found["reason"] or "alone" in found["reason"]
 
 
+BOMB = "\n".join(["a0: &a0 [x]", *(f"a{n}: &a{n} [{f'*a{n - 1}, ' * 9}]" for n in range(1, 9)), "id: *a8"])
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status", "words"),
     [
@@ -265,6 +268,8 @@ def test_a_runner_that_died_while_no_daemon_was_there(tmp_path: Path) -> None:
         ("/upsert-yml", {"yml_content": "id: x\ntags: 7\n"}, 422, "line 2: field tags"),
         ("/upsert-yml", {"yml_content": "id: [\n"}, 422, "line 2"),
         ("/upsert-yml", {"yml_content": 7}, 400, "yml_content"),
+        ("/upsert-yml", {"yml_content": f"id: x\nprompt: {'x' * 1_200_000}\n"}, 422, "longer than"),
+        ("/upsert-yml", {"yml_content": BOMB}, 422, "its aliases stand for"),
     ],
 )
 def test_refusals_say_what_to_do(refusing: Daemon, path: str, body: object, status: int, words: str) -> None:

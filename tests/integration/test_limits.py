@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from reevd import link
 from reevd.engine import Engine
 from tests.harness import daemon, leave, session, wait_until
 
@@ -33,7 +34,7 @@ class Server:
         listening = socket.socket(socket.AF_UNIX)
         listening.bind(str(self.path))
         listening.listen(256)
-        self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._link, theirs = link.pair()
         arguments = {
             "listen_fd": listening.fileno(),
             "link_fd": theirs.fileno(),

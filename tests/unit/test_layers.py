@@ -16,7 +16,7 @@ from tests.harness import ROOT
 LAYERS = (
     "__init__",
     "errors model fingerprint bounds health exposition",
-    "times names agenda",
+    "times names agenda yaml_text",
     "session_file",
     "otel_file catalog",
     "derive",

@@ -15,6 +15,7 @@ from reevd.api.questions import BadRequestError
 from reevd.api.service import Service
 
 SYNC_SECONDS = 600.0
+SMALL = 64 << 10  # bytes of a body that asks for a run or a removal
 SECONDS = 30.0
 
 
@@ -35,7 +36,11 @@ class Control:
         """202 once the execution is queued for good: a runner starts as soon as a slot is free."""
         if refusal := self._service.refusal(request, "run benchmarks"):
             return refusal
-        asked = {"benchmark_id": request.path_params["benchmark"], "body": await _body(request), "uid": _uid(request)}
+        asked = {
+            "benchmark_id": request.path_params["benchmark"],
+            "body": await _body(request, SMALL),
+            "uid": _uid(request),
+        }
         return JSON(await self._service.link.call("run", asked, timeout=SECONDS), 202)
 
     async def stop(self, request: Request) -> Response:
@@ -57,7 +62,7 @@ class Control:
         """Removes what ended long ago, with its files; a dry run says what would go."""
         if refusal := self._service.refusal(request, "remove executions"):
             return refusal
-        asked = _age(await _body(request))
+        asked = _age(await _body(request, SMALL))
         return JSON(await self._service.link.call("prune", asked, timeout=SYNC_SECONDS))
 
     async def upsert(self, request: Request) -> Response:
@@ -79,12 +84,15 @@ def _age(body: object) -> dict[str, Any]:
     return {"days": days, "dry_run": dry}
 
 
-async def _body(request: Request) -> Any:
+async def _body(request: Request, most: int | None = None) -> Any:
     kind = request.headers.get("content-type", "")
     if kind.partition(";")[0].strip().lower() != "application/json":
         raise HTTPException(415, f"the body is {kind or 'of no kind'}: send it with Content-Type: application/json")
+    text = await request.body()
+    if most is not None and len(text) > most:
+        raise HTTPException(413, f"the body has {len(text):,} bytes: at most {most:,} are taken")
     try:
-        return orjson.loads(await request.body())
+        return orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise BadRequestError(f"the body is no JSON: {error}") from None
 

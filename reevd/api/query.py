@@ -10,7 +10,6 @@ import orjson
 from reevd.api.rows import (
     CALL,
     NEWEST_FIRST,
-    CursorError,
     Filter,
     Page,
     conditions,
@@ -19,6 +18,7 @@ from reevd.api.rows import (
     encode,
     fetch,
     json_,
+    place,
     shown,
 )
 from reevd.model import Execution
@@ -70,14 +70,12 @@ class Query:
 
     def tool_calls(self, execution_id: str, limit: int, cursor: str | None) -> Page:
         """In the order in which they began."""
-        after = decode(cursor, 1)[0] if cursor is not None else "-1"
-        if not after.removeprefix("-").isdecimal():
-            raise CursorError(cursor)
+        after = place(cursor, decode(cursor, 1)[0]) if cursor is not None else -1
         query = (
             "SELECT seq, tool_name, started_at, duration_ms, params, result, status, error_message"
             " FROM tool_calls WHERE execution_id = ? AND seq > ? ORDER BY seq LIMIT ?"
         )
-        rows, more = fetch(self._db, query, (execution_id, int(after), limit + 1), limit)
+        rows, more = fetch(self._db, query, (execution_id, after, limit + 1), limit)
         items = [dict(zip(CALL, row[1:], strict=True)) for row in rows]
         for item in items:
             item["params"], item["result"] = json_(item["params"]), json_(item["result"])
@@ -90,10 +88,8 @@ class Query:
         after = ""
         if cursor is not None:
             created, execution_id, seq = decode(cursor, 3)
-            if not seq.isdecimal():
-                raise CursorError(cursor)
             after = "WHERE (e.created_at, e.execution_id) <= (?, ?) AND NOT (e.execution_id = ? AND c.seq <= ?)"
-            values += [created, execution_id, execution_id, int(seq)]
+            values += [created, execution_id, execution_id, place(cursor, seq)]
         query = (
             "SELECT e.created_at, c.seq, e.execution_id, e.benchmark_id, e.agent, c.tool_name, c.started_at,"
             " c.duration_ms, c.params, c.result, c.status, c.error_message"

@@ -9,6 +9,7 @@ from reevd.model import Status
 from reevd.times import rfc3339, to_micros
 
 LIMIT, MOST = 100, 1000
+DIGITS = 9
 
 
 class BadRequestError(Exception):
@@ -21,8 +22,8 @@ def paging(request: Request) -> tuple[int, str | None]:
 
 def number(request: Request, name: str, default: int, least: int, most: int) -> int:
     text = request.query_params.get(name, str(default))
-    if not text.isascii() or not text.isdigit() or not least <= int(text[:9]) <= most:
-        raise BadRequestError(f"{name} is {text!r}: give a number from {least} to {most}")
+    if not text.isascii() or not text.isdigit() or len(text) > DIGITS or not least <= int(text) <= most:
+        raise BadRequestError(f"{name} is {text[:80]!r}: give a number from {least} to {most}")
     return int(text)
 
 

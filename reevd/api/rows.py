@@ -20,6 +20,7 @@ BUSY_MS = 5_000
 PAGE_CACHE_KIB = 4_096
 # One result may have 16 MiB: a thousand of them must never be held at once.
 PAGE_BYTES = 8 << 20
+DIGITS = 18  # of a number that SQLite can hold
 NEWEST_FIRST = "ORDER BY created_at DESC, execution_id DESC"
 
 CALL = ("tool_name", "started_at", "duration_ms", "params", "result", "status", "error_message")
@@ -135,3 +136,10 @@ def decode(cursor: str, parts: int) -> list[str]:
     if not isinstance(values, list) or len(values) != parts or not all(isinstance(value, str) for value in values):
         raise CursorError(cursor)
     return values
+
+
+def place(cursor: str, text: str) -> int:
+    """The number that a part of a cursor is. Raises CursorError."""
+    if not text.isascii() or not text.isdigit() or len(text) > DIGITS:
+        raise CursorError(cursor)
+    return int(text)

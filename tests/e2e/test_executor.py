@@ -255,6 +255,8 @@ BOMB = "\n".join(["a0: &a0 [x]", *(f"a{n}: &a{n} [{f'*a{n - 1}, ' * 9}]" for n i
         (f"/benchmarks/{CASE}/run", {"agent": "nobody"}, 400, "one of deterministic, local"),
         (f"/benchmarks/{CASE}/run", {}, 400, "agent is None"),
         (f"/benchmarks/{CASE}/run", [], 400, "no JSON object"),
+        (f"/benchmarks/{CASE}/run", json.loads("[" * 300 + "]" * 300), 400, "cannot be passed on"),
+        (f"/benchmarks/{CASE}/run", ["x" * 70_000], 413, "at most 65,536"),
         (f"/benchmarks/{CASE}/run", {"agent": "local", "wait": True}, 400, "'wait', which is unknown"),
         (f"/benchmarks/{CASE}/run", {"agent": "local", "timeout_seconds": 0}, 400, "at most 3600"),
         (f"/benchmarks/{CASE}/run", {"agent": "local", "timeout_seconds": True}, 400, "timeout_seconds is True"),

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from reevd.api.rows import encode
 from tests.harness import Daemon, UnixConnection, daemon, leave, session
 
 API = "/api/v1"
@@ -165,6 +166,10 @@ def test_filters(running: Daemon, query: str, expected: set[str]) -> None:
         ("GET", "/executions?cursor=nonsense", 400),
         ("GET", "/executions?cursor=W10", 400),
         ("GET", "/executions/e01/tool-calls?cursor=WyJ4Il0", 400),
+        ("GET", "/executions?limit=000000001999", 400),
+        ("GET", f"/executions?limit={'1' * 5000}", 400),
+        ("GET", f"/executions/e01/tool-calls?cursor={encode('9' * 23)}", 400),
+        ("GET", f"/tool-calls?cursor={encode('2026', 'e01', '9' * 23)}", 400),
     ],
 )
 def test_every_error_has_the_one_shape(running: Daemon, method: str, path: str, status: int) -> None:

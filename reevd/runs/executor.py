@@ -28,7 +28,7 @@ from reevd.runs.spool import Spool
 from reevd.session_file import dumps
 
 LOOK_SECONDS = 1.0
-STDERR_BYTES = 2_000
+STDERR = 2_000  # characters of it that are stored
 MOST_QUEUED = 10_000
 
 log = structlog.get_logger("reevd.runs")
@@ -190,7 +190,8 @@ class Executor:
         self._engine.patrol.look(job.execution_id)
         row = self._row(job.execution_id)
         if row is None or row.result_data is None:
-            complaint = redact(self._spool.stderr(job.execution_id, STDERR_BYTES), self.launch.environ)
+            # Cut only once no secret stands in it any more: half a key would be found by no search for the whole.
+            complaint = redact(self._spool.stderr(job.execution_id), self.launch.environ)[-STDERR:].lstrip()
             self._decide(job, "lost", f"{why}: {complaint}" if complaint else why)
         self._spool.remove(job.execution_id)
         del self._dead[job.execution_id]

@@ -76,8 +76,9 @@ class Spool:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
         return os.open(self._path(execution_id, STDERR), flags, 0o600)
 
-    def stderr(self, execution_id: str, most: int) -> str:
-        """The last `most` bytes of what its runner complained of."""
+    def stderr(self, execution_id: str) -> str:
+        """What its runner complained of: all that `trim` leaves."""
+        most = 2 * MAX_STDERR
         try:
             with open(self._path(execution_id, STDERR), "rb") as file:
                 file.seek(max(0, os.fstat(file.fileno()).st_size - most))

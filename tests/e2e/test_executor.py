@@ -302,8 +302,16 @@ def test_a_case_can_be_stored_and_run(tmp_path: Path) -> None:
 
 def test_secrets_of_the_environment_stay_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REEV_LOCAL_API_KEY", SECRET)
-    body = "sys.exit('refused: the key ' + os.environ['REEV_LOCAL_API_KEY'] + ' is not known')"
+    body = (
+        "key = os.environ['REEV_LOCAL_API_KEY']\n"
+        "if id == 'b': sys.exit(key + '.' * 1980)\n"
+        "sys.exit('refused: the key ' + key + ' is not known')"
+    )
     with daemon(tmp_path, **prepare(tmp_path, body)) as running:
+        run(running, "b")
+        reason = running.wait_for("b", "Failed")["reason"]
+        assert SECRET[-10:] not in reason, "half of it stood at the cut"
+        assert "_API_KEY]....." in reason
         run(running, "a")
         found = running.wait_for("a", "Failed")
         assert "the key [REEV_LOCAL_API_KEY] is not known" in found["reason"]

@@ -58,7 +58,7 @@ class Bridge(logging.Handler):
     """What libraries log in the standard way goes the same way as ours."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        structlog.get_logger(record.name).log(record.levelno, record.getMessage())
+        structlog.get_logger(record.name).log(record.levelno, record.getMessage().strip(), exc_info=record.exc_info)
 
 
 def configure(log_format: str) -> None:

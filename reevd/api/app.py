@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 import apsw
+import structlog
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -34,6 +35,8 @@ ONE = f"{BASE}/executions/"
 METRICS, OTHER = "/metrics", "other"
 FOUND, MISSED = (Answered("GET", ONE + "{id}", status) for status in (200, 404))
 GROUPS = (Executions, Benchmarks, Events, Logs, Flows, Analytics, Control, Host, Backup, Document)
+
+log = structlog.get_logger("reevd.api")
 
 
 class App:
@@ -65,22 +68,27 @@ class App:
             return
         try:
             answer = one(self._service, execution_id)
-        except apsw.Error:
+        except (apsw.Error, TypeError, ValueError):
             await self._route(scope, receive, send, began)  # which asks again, and knows the shape of every error
         else:
             await answer(scope, receive, send)
             self._traffic.note(FOUND if answer.status_code == 200 else MISSED, time.perf_counter() - began)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send, began: float) -> None:
-        status = 0
+        status, answered = 0, False
 
         async def noted(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answered
             status = message.get("status", status)
+            answered = message["type"] == "http.response.body" and not message.get("more_body", False)
             await send(message)
 
         try:
             await self._app(scope, receive, noted)
+        except Exception:
+            log.exception("a request failed", method=scope["method"], path=scope["path"])
+            if not answered:
+                raise  # the connection is closed: what was sent is not whole
         finally:
             template = scope.get(TEMPLATE, OTHER)
             base = "" if template in (OTHER, METRICS) else BASE

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import errno
 import http
+import logging
 import socket
 import struct
 import time
@@ -28,6 +29,8 @@ MOST_BYTES = 1024  # Python asks for no more: 256 groups
 LOG_SECONDS = 10.0
 
 log = structlog.get_logger("reevd.connection")
+# uvicorn's own line for each request that its parser cannot take: `Refusals` says it, and not one by one.
+logging.getLogger("uvicorn.error").addFilter(lambda record: record.msg != "Invalid HTTP request received.")
 
 
 class Bounds(NamedTuple):
@@ -152,6 +155,9 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         self._cork.flush()
         super().on_response_complete()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Nothing: who asks for another protocol is answered in this one, and a storm of them is none of the log."""
 
     def send_400_response(self, msg: str) -> None:
         """uvicorn calls it for whatever its parser or one of the above cannot take."""

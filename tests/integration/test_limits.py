@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 from reevd import link
@@ -301,9 +302,28 @@ def cpu(pid: int) -> float:
 
 def test_refusals_are_not_logged_one_by_one(server: Any) -> None:
     running = server()
+    upgrade = HEALTH[:-2] + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
     for _ in range(200):
         assert running.ask(b"nonsense\r\n\r\n")[0] == 400
-    assert running.log_path.read_text().count("client refused") == 1
+        assert running.ask(upgrade)[0] == 200
+    (line,) = running.log_path.read_text().splitlines()
+    assert "client refused" in line
+
+
+def test_a_defect_is_told_as_every_error_is_and_logged_with_its_place(server: Any, tmp_path: Path) -> None:
+    running = server()
+    db = apsw.Connection(str(tmp_path / "0" / "db"))
+    db.execute("UPDATE execution_states SET agent = x'00' WHERE execution_id = 'small'")
+    try:
+        for path in ("/api/v1/executions/small", "/api/v1/executions?text=small"):
+            status, head, body = running.ask(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            assert (status, head["content-type"], body["error"]) == (500, "application/json", "internal error")
+            place = f'"path": "{path.partition("?")[0]}"'
+            wait_until(lambda: place in running.log_path.read_text(), "it is logged")  # noqa: B023
+        assert ["Traceback" in line for line in running.log_path.read_text().splitlines()] == [True, True]
+    finally:
+        db.execute("UPDATE execution_states SET agent = 'deterministic' WHERE execution_id = 'small'")
+        db.close()
 
 
 def test_a_page_ends_before_it_is_too_large_and_nothing_is_missed(server: Any) -> None:

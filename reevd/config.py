@@ -71,7 +71,12 @@ OPTIONS = (
         "a file counts as read this long after its last change; before, provisionally",
         least=0.05,
     ),
-    Option("silence_seconds", 300.0, "an execution without news for so long ends in Timeout", least=1.0),
+    Option(
+        "silence_seconds",
+        300.0,
+        "an execution without news for so long ends in Timeout, unless its runner is known to live",
+        least=1.0,
+    ),
     Option("total_seconds", 3600.0, "an execution without a result ends in Timeout after so long in all", least=1.0),
     Option("rescan_seconds", 30.0, "pause between full scans of the folder, where events arrive", least=0.1),
     Option("poll_seconds", 1.0, "pause between full scans where inotify cannot be had", least=0.1),

@@ -46,7 +46,8 @@ class Evidence(NamedTuple):
     began_at    when it began, on our clock: fixed when it was first seen
     news_at     when its files last changed, on our clock
     calls       how many tool calls are shown
-    lock        whether the runner holds the lock on its telemetry; `unknown` where it promised none
+    lock        `held`: the runner lives, by the lock on its telemetry or because reevd started it; `free`: it promised
+                a lock and holds none; `unknown`: it promised none
     previous    the row as it stands; `kept` is true where its end stands against what the files say now
     """
 
@@ -132,7 +133,7 @@ def judge(evidence: Evidence, now: int, limits: Limits = DEFAULT_LIMITS) -> Deci
         return None
     if waiting(evidence):
         why = f"it had not begun {limits.total:g} s after it was queued"
-    elif deadline(evidence, limits) < evidence.news_at + int(limits.silence * SECOND):
+    elif evidence.lock == "held" or deadline(evidence, limits) < evidence.news_at + int(limits.silence * SECOND):
         why = f"it had no result {limits.total:g} s after its start"
     else:
         why = f"no news for {limits.silence:g} s"
@@ -140,10 +141,14 @@ def judge(evidence: Evidence, now: int, limits: Limits = DEFAULT_LIMITS) -> Deci
 
 
 def deadline(evidence: Evidence, limits: Limits) -> int:
-    """When a run without a result is given up: so long after its last news, and after its start in all."""
+    """When a run without a result is given up: so long after its last news, and after its start in all.
+
+    Where its runner is known to live, silence says nothing: a model may think for long.
+    """
     if waiting(evidence):
         return evidence.news_at + int(limits.total * SECOND)
-    return min(evidence.news_at + int(limits.silence * SECOND), evidence.began_at + int(limits.total * SECOND))
+    last = evidence.began_at + int(limits.total * SECOND)
+    return last if evidence.lock == "held" else min(evidence.news_at + int(limits.silence * SECOND), last)
 
 
 def _state(evidence: Evidence, session: Session | None) -> _State:

@@ -34,7 +34,7 @@ class Patrol:
     agenda    what is to be looked at, and when
     changed   called with the ids of executions whose rows changed, after each commit
     measure   called with the seconds from each changed file to its commit, and those of the transaction
-    held      executions that somebody is about to start: they wait without limit
+    held      executions whose runner is about to be started, or was and lives: silence says nothing of them
     judges    whether it gives up what is overdue
     written   how many rows were stored since the start
 

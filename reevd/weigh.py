@@ -32,7 +32,7 @@ def weigh(
 
     now in microseconds, on our clock; stamp in nanoseconds, on the clock that stamps files; settle in
     microseconds; may_judge: whether a verdict may be spoken yet; made: decisions that are new with this
-    look; held: whether somebody is about to start it, so that its wait is no silence.
+    look; held: whether its runner is about to be started, or was and lives, so that silence says nothing.
     """
     parts = (reading.session_part, reading.otel_part)
     rows = (parts[0].row, parts[1].row)
@@ -54,6 +54,8 @@ def weigh(
     evidence = _evidence(execution_id, reading, previous, decisions, now, stamp, kept=kept, calls=count)
     if made or (held and rules.waiting(evidence)):
         evidence = evidence._replace(news_at=now)
+    if held and evidence.lock == "unknown":
+        evidence = evidence._replace(lock="held")
     verdict = rules.judge(evidence, now, limits) if may_judge else None
     if verdict is not None:
         evidence = evidence._replace(decisions=(*decisions, verdict))

@@ -70,7 +70,11 @@ class Executor:
         self._unproven = set(jobs)
         self._dead: dict[str, tuple[Job, str]] = {}
         self._agents = Agents(launch)
-        engine.patrol.held = self._queue
+        engine.patrol.held = self
+
+    def __contains__(self, execution_id: object) -> bool:
+        """Whether it waits for a free slot here, or its runner is ours and lives."""
+        return execution_id in self._queue or execution_id in self._runs
 
     def close(self) -> None:
         """The runners go on: the next daemon finds them again."""

@@ -300,6 +300,22 @@ def test_a_case_can_be_stored_and_run(tmp_path: Path) -> None:
         wait_until(lambda: running.get("/api/v1/health")["executions"]["Completed"] == 1, "it has run")
 
 
+def test_silence_does_not_end_a_run_before_its_own_timeout(tmp_path: Path) -> None:
+    body = STUB + f"until('{tmp_path}/go')\ndone()"
+    with daemon(tmp_path, silence_seconds=1, **prepare(tmp_path, body)) as running:
+        run(running, "a")
+        running.wait_for("a", "Running")
+        leave(running.sessions, "foreign", session("foreign", end_time=None, final_result=None))
+        running.wait_for("foreign", "Timeout")
+        assert running.execution("a")["status"] == "Running"  # type: ignore[index]
+        (tmp_path / "go").touch()
+        found = running.wait_for("a", "Completed")
+        assert [each["status"] for each in running.get("/api/v1/executions/a/history")] == [
+            "Queued", "Running", "Completed",
+        ]  # fmt: skip
+        assert found["score"] == 1.0
+
+
 def test_secrets_of_the_environment_stay_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REEV_LOCAL_API_KEY", SECRET)
     body = (

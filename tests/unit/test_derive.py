@@ -121,6 +121,8 @@ def test_what_failed_says_why(final: dict[str, object], error: str | None) -> No
         (evidence(decisions=(decided("queued"),)), 3_600),
         (evidence(previous=RUNNING), 300),
         (evidence(session=UNREADABLE), 300),
+        (evidence(session=STUB, lock="held"), 3_600),
+        (evidence(session=UNREADABLE, lock="held"), 3_600),
     ],
 )
 def test_a_run_without_a_result_is_given_up_at_its_deadline_and_not_before(given: Evidence, seconds: int) -> None:
@@ -144,6 +146,12 @@ def test_a_timeout_says_which_limit_it_was(news: int, limits: Limits, why: str) 
     verdict = judge(evidence(session=STUB, news_at=START + news * SECOND), START + 4_000 * SECOND, limits)
     assert verdict is not None
     assert verdict.reason == why
+
+
+def test_a_runner_that_lives_is_not_said_to_have_been_silent() -> None:
+    verdict = judge(evidence(session=STUB, lock="held"), START + 4_000 * SECOND)
+    assert verdict is not None
+    assert verdict.reason == "it had no result 3600 s after its start"
 
 
 def test_a_run_that_never_began_is_not_said_to_have_been_silent_for_a_shorter_time_than_it_waited() -> None:

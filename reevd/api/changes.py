@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
+
+import orjson
 
 from reevd.api.rows import Filter, conditions, connect, fetch, shown
 from reevd.schema import COLUMNS
+
+NONE_KNOWN: Mapping[str, dict[str, Any]] = {}
 
 
 class Change(NamedTuple):
@@ -49,8 +54,13 @@ class Changes:
         rows, more = fetch(self._db, query, (number, last, *values, limit + 1), limit)
         return [Change(row[0], shown(row[1:])) for row in rows], more
 
-    def problems(self) -> dict[str, dict[str, Any]]:
-        """The files in trouble, by path; the first thousand."""
+    def problems(self, known: Mapping[str, dict[str, Any]] = NONE_KNOWN) -> dict[str, dict[str, Any]]:
+        """The files in trouble, by path: the first thousand, and those of `known` that are in trouble still."""
         names = ("path", "execution_id", "kind", "message", "since")
         rows = self._db.execute(f"SELECT {', '.join(names)} FROM problems ORDER BY path LIMIT 1000")
-        return {row[0]: dict(zip(names, row, strict=True)) for row in rows}
+        found = {row[0]: dict(zip(names, row, strict=True)) for row in rows}
+        if left := known.keys() - found.keys():
+            query = "SELECT path FROM problems WHERE path IN (SELECT value FROM json_each(?))"
+            standing = self._db.execute(query, (orjson.dumps(list(left)).decode(),))
+            found.update({path: known[path] for (path,) in standing})
+        return found

@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from reevd.api.answers import problem
 from reevd.api.changes import Changes
+from reevd.api.gate import Gate
 from reevd.api.questions import BadRequestError, filter_
 from reevd.api.rows import Filter
 from reevd.api.service import Service
@@ -27,7 +28,7 @@ from reevd.times import rfc3339
 
 HEARTBEAT_SECONDS = 15.0
 BATCH = 100
-MOST_LISTENERS = 64
+MOST_LISTENERS, MOST_OF_ONE = 64, 32
 
 Problems = Mapping[str, dict[str, Any]]
 
@@ -35,6 +36,7 @@ Problems = Mapping[str, dict[str, Any]]
 class Events:
     def __init__(self, service: Service) -> None:
         self._hub = service.hub
+        self._gate = Gate(MOST_OF_ONE, MOST_LISTENERS, "listeners")
 
     def routes(self) -> list[Route]:
         return [Route("/events", self.events)]
@@ -42,10 +44,10 @@ class Events:
     async def events(self, request: Request) -> Response:
         """`execution`, `problem` and `heartbeat` events; executions are filtered as their list is."""
         wanted, after = filter_(request), _last_seen(request)
-        if self._hub.listeners >= MOST_LISTENERS:
-            message = f"listening to the events: {MOST_LISTENERS} clients do so already: try again later"
-            return problem(503, "not ready", message)
-        stream = self._stream(wanted, after)
+        uid: int = request.scope["extensions"]["reevd.peer"]["uid"]
+        if why := self._gate.enter(uid):
+            return problem(503, "not ready", f"listening to the events: {why}: close some, or try again later")
+        stream = self._stream(uid, wanted, after)
         start = await anext(stream)  # where the database cannot be read, the answer is an error yet
 
         async def whole() -> AsyncIterator[bytes]:
@@ -56,28 +58,31 @@ class Events:
 
         return StreamingResponse(whole(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
-    async def _stream(self, wanted: Filter, after: tuple[str, int] | None) -> AsyncGenerator[bytes, None]:
-        with self._hub.listen() as changes:
-            number, known = changes.last, changes.problems()
-            if after is not None:
-                # What a client has missed of the problems nobody knows: it is told of all there are.
-                number, known = after[1] if after[0] == changes.birth else 0, {}
-            yield b"retry: 1000\n\n" + _heartbeat(changes, number)
-            while not self._hub.ended(changes):
-                news, last = self._hub.news, changes.last
-                found, more = changes.since(number, last, wanted, BATCH)
-                for change in found:
-                    yield _event("execution", f"{changes.birth}-{change.number}", change.execution)
-                number = found[-1].number if more else last
-                if more or self._hub.ended(changes):
-                    continue
-                known, before = changes.problems(), known
-                for item in _differences(before, known):
-                    yield _event("problem", f"{changes.birth}-{number}", item)
-                try:
-                    await asyncio.wait_for(news.wait(), HEARTBEAT_SECONDS)
-                except TimeoutError:
-                    yield _heartbeat(changes, number)
+    async def _stream(self, uid: int, wanted: Filter, after: tuple[str, int] | None) -> AsyncGenerator[bytes, None]:
+        try:
+            with self._hub.listen() as changes:
+                number, known = changes.last, changes.problems()
+                if after is not None:
+                    # What a client has missed of the problems nobody knows: it is told of all there are.
+                    number, known = after[1] if after[0] == changes.birth else 0, {}
+                yield b"retry: 1000\n\n" + _heartbeat(changes, number)
+                while not self._hub.ended(changes):
+                    news, last = self._hub.news, changes.last
+                    found, more = changes.since(number, last, wanted, BATCH)
+                    for change in found:
+                        yield _event("execution", f"{changes.birth}-{change.number}", change.execution)
+                    number = found[-1].number if more else last
+                    if more or self._hub.ended(changes):
+                        continue
+                    known, before = changes.problems(known), known
+                    for item in _differences(before, known):
+                        yield _event("problem", f"{changes.birth}-{number}", item)
+                    try:
+                        await asyncio.wait_for(news.wait(), HEARTBEAT_SECONDS)
+                    except TimeoutError:
+                        yield _heartbeat(changes, number)
+        finally:
+            self._gate.leave(uid)
 
 
 def _differences(before: Problems, now: Problems) -> Iterator[dict[str, Any]]:

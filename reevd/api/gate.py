@@ -1,4 +1,4 @@
-"""How many connections there may be, in all and of one user. Pure."""
+"""How many there may be, in all and of one user: connections, or listeners. Pure."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections import Counter
 class Gate:
     """Counts who is in. A user who takes all that there is must not shut the others out."""
 
-    def __init__(self, per_user: int, total: int) -> None:
-        self._per_user, self._total = per_user, total
+    def __init__(self, per_user: int, total: int, what: str = "connections") -> None:
+        self._per_user, self._total, self._what = per_user, total, what
         self._inside: Counter[int] = Counter()
 
     def enter(self, uid: int) -> str | None:
         """None where there is room; else why there is none. Who entered must leave."""
         if self._inside[uid] >= self._per_user:
-            return f"user {uid} has {self._per_user} connections already"
+            return f"user {uid} has {self._per_user} {self._what} already"
         if self._inside.total() >= self._total:
-            return f"there are {self._total} connections already"
+            return f"there are {self._total} {self._what} already"
         self._inside[uid] += 1
         return None
 

@@ -10,8 +10,11 @@ from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import apsw
 import pytest
 
+from reevd.api.changes import Changes
+from reevd.schema import migrate
 from tests.harness import Daemon, UnixConnection, daemon, leave, session, wait_until
 
 STUB: dict[str, object] = {"end_time": None, "final_result": None}
@@ -162,6 +165,21 @@ def test_trouble_is_told_and_its_end(tmp_path: Path) -> None:
         assert listener.next("problem") == {**told, "solved": True}
 
 
+def test_trouble_past_the_first_thousand_is_not_said_to_be_solved(tmp_path: Path) -> None:
+    path = str(tmp_path / "db")
+    with closing(apsw.Connection(path)) as db:
+        migrate(db, path)
+        row = "INSERT INTO problems VALUES (?, NULL, 'json', 'it is torn', '2026', 1)"
+        db.executemany(row, [(f"p{number:04}",) for number in range(1000)])
+        with closing(Changes(path)) as changes:
+            first = changes.problems()
+            db.execute(row, ("a",))
+            second = changes.problems(first)
+            assert sorted(second) == ["a", *sorted(first)]
+            db.execute("DELETE FROM problems WHERE path = 'p0999'")
+            assert second.keys() - changes.problems(second) == {"p0999"}
+
+
 @pytest.mark.parametrize("last", ["x", "abc-", "abc-1x", f"a-{'9' * 40}"])
 def test_an_id_that_was_never_given_out_is_refused(tmp_path: Path, last: str) -> None:
     with daemon(tmp_path) as running:
@@ -171,15 +189,15 @@ def test_an_id_that_was_never_given_out_is_refused(tmp_path: Path, last: str) ->
 
 def test_listeners_are_bounded_and_leave_room_again(tmp_path: Path) -> None:
     with daemon(tmp_path) as running:
-        connections = [UnixConnection(str(running.socket)) for _ in range(64)]
+        connections = [UnixConnection(str(running.socket)) for _ in range(32)]
         answers = []
         for connection in connections:
             connection.request("GET", "/api/v1/events")
             answers.append(connection.getresponse())
-        assert [answer.status for answer in answers] == [200] * 64
+        assert [answer.status for answer in answers] == [200] * 32
         status, answer = running.request("GET", "/api/v1/events")
         assert status == 503
-        assert "64 clients" in answer["message"]
+        assert "has 32 listeners already" in answer["message"]
         for opened in (*answers, *connections):
             opened.close()
 

@@ -93,7 +93,9 @@ class Analytics:
     async def tool_calls(self, request: Request) -> Response:
         """All tool calls of the executions that a filter lets through, in the order of their list."""
         limit, cursor = paging(request)
-        return JSON(self._service.query.all_tool_calls(filter_(request), limit, cursor)._asdict())
+        wanted = filter_(request)
+        page = await self._service.search(wanted, lambda query: query.all_tool_calls(wanted, limit, cursor))
+        return JSON(page._asdict())
 
     async def _asked(self, request: Request, ask: Any) -> Response:
         def whole() -> Any:

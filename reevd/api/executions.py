@@ -35,7 +35,9 @@ class Executions:
 
     async def executions(self, request: Request) -> Response:
         limit, cursor = paging(request)
-        return JSON(self._service.query.executions(filter_(request), limit, cursor)._asdict())
+        wanted = filter_(request)
+        page = await self._service.search(wanted, lambda query: query.executions(wanted, limit, cursor))
+        return JSON(page._asdict())
 
     async def history(self, request: Request) -> Response:
         found = self._service.query.history(request.path_params["id"])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
+from collections.abc import Callable
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -10,6 +13,7 @@ from starlette.responses import Response
 from reevd.api.answers import problem
 from reevd.api.hub import Hub
 from reevd.api.query import Query
+from reevd.api.rows import Filter, Page
 from reevd.api.traffic import Traffic
 from reevd.link import LinkError, ServerEnd
 
@@ -34,6 +38,17 @@ class Service:
         if self._query is None:
             self._query = Query(self.database)
         return self._query
+
+    async def search(self, wanted: Filter, ask: Callable[[Query], Page]) -> Page:
+        """The page. In a thread, on a connection of its own, where it takes long: the others are answered meanwhile."""
+        if not wanted.slow:
+            return ask(self.query)
+
+        def whole() -> Page:
+            with contextlib.closing(Query(self.database)) as query:
+                return ask(query)
+
+        return await asyncio.to_thread(whole)
 
     def reopen(self) -> None:
         """The database is another file than before."""

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from reevd.api.rows import encode
+from reevd.api.query import Query
+from reevd.api.rows import Filter, Page, encode
+from reevd.api.service import Service
 from tests.harness import Daemon, UnixConnection, daemon, leave, session
 
 API = "/api/v1"
@@ -44,7 +48,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
                     final_result={
                         "success": success,
                         "score": number / 25,
-                        "error": None if success else f"boom {number}",
+                        "error": None if success else "Ärger im Straßenverkehr" if number == 20 else f"boom {number}",
                     },
                 ),
             )
@@ -140,10 +144,28 @@ def test_pages_have_no_gap_and_nothing_twice(running: Daemon, limit: int) -> Non
         ("&since=2025-10-09T10:53:28%2B02:00&max_score=1", {"e24"}),
         ("&text=BOOM%201", {"e10", "e15"}),
         ("&text=%25", set()),
+        ("&text=%C3%A4rger%20im%20STRASSENVERKEHR", {"e20"}),
     ],
 )
 def test_filters(running: Daemon, query: str, expected: set[str]) -> None:
     assert set(walk(running, query, 100)) == expected
+
+
+def test_who_searches_does_not_keep_the_others_waiting(running: Daemon) -> None:
+    threads = []
+
+    def ask(query: Query) -> Page:
+        threads.append(threading.get_ident())
+        return query.executions(Filter(), 1, None)
+
+    async def both() -> None:
+        service = Service(str(running.database), "", None, 0)
+        for wanted in (Filter(text="x"), Filter(min_score=0.5), Filter(agent="x")):
+            assert len((await service.search(wanted, ask)).items) == 1
+        service.reopen()
+
+    asyncio.run(both())
+    assert [thread == threading.get_ident() for thread in threads] == [False, False, True]
 
 
 @pytest.mark.parametrize(

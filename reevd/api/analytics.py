@@ -15,11 +15,12 @@ from reevd.analysis.flakiness import flaky
 from reevd.analysis.performance import performance
 from reevd.api.answers import JSON, array, problem, unknown
 from reevd.api.questions import BadRequestError, filter_, number, paging, period
-from reevd.api.rows import Page
+from reevd.api.rows import CursorError, Page, decode, encode
 from reevd.api.service import Service
 from reevd.api.tallies import Scope, SlowError, Tallies
 
 NEWEST = 50
+AGENTS = 100  # told of at once
 MIN_RUNS, MOST_RUNS = 2, 1_000_000
 
 
@@ -39,19 +40,22 @@ class Analytics:
 
     async def agent_performance(self, request: Request) -> Response:
         """Each agent's success rate with its interval, best and worst benchmarks, trend, and newest results."""
-        scope, (limit, _) = _scope(request), paging(request)
+        scope, (limit, cursor) = _scope(request), paging(request)
+        after = decode(cursor, 1)[0] if cursor is not None else ""
 
-        def ask(tallies: Tallies) -> list[dict[str, Any]]:
-            agents = tallies.by_benchmark(scope)
+        def ask(tallies: Tallies) -> Page:
+            found = sorted((agent, tally) for agent, tally in tallies.by_benchmark(scope).items() if agent > after)
+            agents = dict(found[:AGENTS])
             halves = tallies.halves(scope, agents)
-            return [
+            items = [
                 {
                     **performance(agent, list(found.values()), *halves[agent]),
                     "results": tallies.results(scope._replace(agent=agent), found, limit),
                 }
-                for agent, found in sorted(agents.items())
+                for agent, found in agents.items()
                 if agent in halves  # one that came between the two questions is told of next time
             ]
+            return Page(items, encode(found[AGENTS - 1][0]) if len(found) > AGENTS else None)
 
         return await self._asked(request, ask)
 
@@ -76,7 +80,8 @@ class Analytics:
         """Benchmarks that one agent has run with different outcomes, the least steady first."""
         scope = _scope(request)
         least = number(request, "min_runs", MIN_RUNS, MIN_RUNS, MOST_RUNS)
-        limit, _ = paging(request)
+        limit, cursor = paging(request)
+        after = _order(*decode(cursor, 3)) if cursor is not None else None
 
         def ask(tallies: Tallies) -> dict[str, Any]:
             found = [
@@ -85,8 +90,15 @@ class Analytics:
                 for name, tally in several.items()
                 if tally.executions >= least and 0 < tally.completed < tally.executions
             ]
-            found.sort(key=lambda row: (-row["flip_rate"], row["benchmark_id"], row["agent_type"]))
-            return {"items": found[:limit], "next_cursor": None, "total": len(found)}
+            places = sorted((_order(row["flip_rate"], row["benchmark_id"], row["agent_type"]), row) for row in found)
+            left = [each for each in places if after is None or each[0] > after]
+            items = [row for _, row in left[:limit]]
+            last = items and (repr(items[-1]["flip_rate"]), items[-1]["benchmark_id"], items[-1]["agent_type"])
+            return {
+                "items": items,
+                "next_cursor": encode(*last) if len(left) > limit else None,
+                "total": len(found),
+            }
 
         return await self._asked(request, ask)
 
@@ -109,7 +121,15 @@ class Analytics:
             return problem(503, "not ready", message)
         if isinstance(answer, Response):
             return answer
-        return array(request, Page(answer, None)) if isinstance(answer, list) else JSON(answer)
+        return array(request, answer) if isinstance(answer, Page) else JSON(answer)
+
+
+def _order(flip_rate: float | str, benchmark_id: str, agent: str) -> tuple[float, str, str]:
+    """Where a row stands among the flaky ones. Raises CursorError where the rate is no number."""
+    try:
+        return -float(flip_rate), benchmark_id, agent
+    except ValueError:
+        raise CursorError(flip_rate) from None
 
 
 def _scope(request: Request) -> Scope:

@@ -6,7 +6,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from reevd.api.answers import JSON, unknown
+from reevd.api.answers import JSON, array, unknown
+from reevd.api.questions import paging
 from reevd.api.service import Service
 
 
@@ -22,8 +23,8 @@ class Benchmarks:
             Route("/benchmarks/{benchmark}/status/{id}", self.status),
         ]
 
-    async def benchmarks(self, _: Request) -> Response:
-        return JSON(self._service.query.benchmarks())
+    async def benchmarks(self, request: Request) -> Response:
+        return array(request, self._service.query.benchmarks(*paging(request)))
 
     async def benchmark(self, request: Request) -> Response:
         found = self._service.query.benchmark(request.path_params["benchmark"])

@@ -40,14 +40,14 @@ class Executions:
         return JSON(page._asdict())
 
     async def history(self, request: Request) -> Response:
-        found = self._service.query.history(request.path_params["id"])
-        return JSON(found) if found is not None else unknown("execution", request.path_params["id"])
+        found = self._service.query.history(request.path_params["id"], *paging(request))
+        return unknown("execution", request.path_params["id"]) if found is None else array(request, found)
 
     async def tool_calls(self, request: Request) -> Response:
         limit, cursor = paging(request)
-        if self._service.query.history(request.path_params["id"]) is None:
+        if not self._service.query.knows(request.path_params["id"]):
             return unknown("execution", request.path_params["id"])
         return array(request, self._service.query.tool_calls(request.path_params["id"], limit, cursor))
 
-    async def agents(self, _: Request) -> Response:
-        return JSON(self._service.query.agents())
+    async def agents(self, request: Request) -> Response:
+        return array(request, self._service.query.agents(*paging(request)))

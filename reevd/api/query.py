@@ -63,10 +63,17 @@ class Query:
         last = Execution._make(rows[-1]) if more else None
         return Page([shown(row) for row in rows], last and encode(last.created_at, last.execution_id))
 
-    def history(self, execution_id: str) -> Any:
-        """JSON array of {status, at, reason}; None where the execution is unknown."""
+    def knows(self, execution_id: str) -> bool:
+        return bool(self._rows("SELECT 1 FROM execution_states WHERE execution_id = ?", (execution_id,)))
+
+    def history(self, execution_id: str, limit: int, cursor: str | None) -> Page | None:
+        """Of {status, at, reason}, oldest first; None where the execution is unknown. Raises CursorError."""
+        begin = place(cursor, decode(cursor, 1)[0]) if cursor is not None else 0
         rows = self._rows("SELECT history FROM execution_states WHERE execution_id = ?", (execution_id,))
-        return orjson.Fragment(rows[0][0]) if rows else None
+        if not rows:
+            return None
+        steps, end = orjson.loads(rows[0][0]), begin + limit
+        return Page(steps[begin:end], encode(str(end)) if len(steps) > end else None)
 
     def tool_calls(self, execution_id: str, limit: int, cursor: str | None) -> Page:
         """In the order in which they began."""
@@ -110,10 +117,12 @@ class Query:
 
     # -- the rest --------------------------------------------------------------------------------------------
 
-    def benchmarks(self) -> list[dict[str, Any]]:
-        return [
-            _benchmark(row) for row in self._rows("SELECT id, description, tags, prompt FROM benchmarks ORDER BY id")
-        ]
+    def benchmarks(self, limit: int, cursor: str | None) -> Page:
+        """Sorted by id. Raises CursorError."""
+        after = decode(cursor, 1)[0] if cursor is not None else ""
+        query = "SELECT id, description, tags, prompt FROM benchmarks WHERE id > ? ORDER BY id LIMIT ?"
+        rows, more = fetch(self._db, query, (after, limit + 1), limit)
+        return Page([_benchmark(row) for row in rows], encode(rows[-1][0]) if more else None)
 
     def benchmark(self, name: str) -> dict[str, Any] | None:
         """With its ten newest executions; None where neither the folder nor an execution names it."""
@@ -132,11 +141,13 @@ class Query:
         latest = recent[0]["execution_id"] if recent else None
         return {**found, "recent_executions": recent, "latest_execution_id": latest}
 
-    def agents(self) -> list[str]:
-        """Those that have run, and those that the runner knows."""
+    def agents(self, limit: int, cursor: str | None) -> Page:
+        """Those that have run, and those that the runner knows, sorted by name. Raises CursorError."""
+        after = decode(cursor, 1)[0] if cursor is not None else ""
         ran = {agent for (agent,) in self._rows("SELECT DISTINCT agent FROM execution_states")}
         noted = self._rows("SELECT value FROM meta WHERE key = 'agents'")
-        return sorted(ran.union(*(orjson.loads(value) for (value,) in noted)))
+        found = sorted(name for name in ran.union(*(orjson.loads(value) for (value,) in noted)) if name > after)
+        return Page(found[:limit], encode(found[limit - 1]) if len(found) > limit else None)
 
     def problems(self, limit: int, cursor: str | None) -> Page:
         after = decode(cursor, 1)[0] if cursor is not None else ""

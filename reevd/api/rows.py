@@ -47,7 +47,7 @@ class Filter(NamedTuple):
 class Page(NamedTuple):
     """Some items and where the next ones begin; `next_cursor` is None behind the last."""
 
-    items: list[dict[str, Any]]
+    items: list[Any]
     next_cursor: str | None
 
 

@@ -9,13 +9,16 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
-from tests.harness import Daemon, daemon, leave, session, wait_until
+from reevd.api.rows import encode
+from tests.asgi import ask
+from tests.harness import Daemon, UnixConnection, daemon, leave, session, wait_until
 
 HOSTILE = 'a "quoted"\n,line; é\u2028 =1+1'
 RUNS = (
@@ -30,7 +33,11 @@ RUNS = (
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    with daemon(tmp_path_factory.mktemp("analytics"), settle_seconds=0.05) as made:
+    home = tmp_path_factory.mktemp("analytics")
+    (home / "benchmarks").mkdir()
+    for name in ("a", "b", "c"):
+        (home / "benchmarks" / f"{name}.yml").write_text(f"id: {name}\n")
+    with daemon(home, settle_seconds=0.05) as made:
         count = 0
         for agent, benchmark, scores in RUNS:
             for number, score in enumerate(scores):
@@ -52,6 +59,50 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         wait_until(lambda: statuses(made) == {"ended": count, "Running": 1}, "all are stored")
         wait_until(lambda: len(tool_calls(made)) == 14, "all calls are stored")
         yield made
+
+
+def pages(running: Daemon, path: str) -> list[Any]:
+    """All items of a list, one a page, as its cursors or its Link headers lead."""
+    found: list[Any] = []
+    way: str | None = f"/api/v1{path}limit=1"
+    with closing(UnixConnection(str(running.socket))) as connection:
+        while way is not None:
+            connection.request("GET", way)
+            answer = connection.getresponse()
+            assert answer.status == 200
+            body, link = json.loads(answer.read()), answer.headers["Link"]
+            items = body if isinstance(body, list) else body["items"]
+            assert len(items) <= 1
+            found += items
+            if isinstance(body, list):
+                way = link and link[link.index("/api") : link.index(">")]
+            else:
+                way = body["next_cursor"] and f"/api/v1{path}limit=1&cursor={body['next_cursor']}"
+    return found
+
+
+@pytest.mark.parametrize(
+    "path", ["/agents?", "/benchmarks?", "/executions/live/history?", "/flaky?", "/problems?", "/tool-calls?"]
+)
+def test_every_list_can_be_walked_to_its_end(running: Daemon, path: str) -> None:
+    whole = running.get(f"/api/v1{path}limit=1000")
+    items = whole if isinstance(whole, list) else whole["items"]
+    assert pages(running, path) == items
+    assert len(items) > 1 or path in ("/problems?", "/flaky?", "/executions/live/history?")
+
+
+def test_agents_are_told_of_a_page_at_a_time(running: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reevd.api.analytics.AGENTS", 1)
+    (status, first), (_, second), (_, none) = ask(
+        str(running.database),
+        "/api/v1/agent-performance",
+        f"/api/v1/agent-performance?cursor={encode('one')}",
+        f"/api/v1/agent-performance?cursor={encode('two')}",
+    )
+    assert status == 200
+    assert ([each["agent_type"] for each in first], [each["agent_type"] for each in second], none) == (
+        ["one"], ["two"], [],
+    )  # fmt: skip
 
 
 def statuses(running: Daemon) -> Counter[str]:

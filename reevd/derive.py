@@ -72,7 +72,7 @@ class _State(NamedTuple):
     error: str | None = None
 
 
-ENDINGS = {"interrupted": Status.STOPPED, "timeout": Status.TIMEOUT}
+ENDINGS = {"interrupted": (Status.STOPPED, "the run was interrupted"), "timeout": (Status.TIMEOUT, "the run timed out")}
 VERDICTS = {"stopped": Status.STOPPED, "timed_out": Status.TIMEOUT, "lost": Status.FAILED}
 
 
@@ -152,16 +152,16 @@ def deadline(evidence: Evidence, limits: Limits) -> int:
 
 
 def _state(evidence: Evidence, session: Session | None) -> _State:
-    trace = evidence.trace
-    last = _sharpest(session and session.ended_at, trace and trace.last_at) or evidence.news_at
+    last = _sharpest(session and session.ended_at, evidence.trace and evidence.trace.last_at) or evidence.news_at
     if session and session.result:
         result = session.result
         score = "no score" if result.score is None else f"score {result.score:g}"
         if result.success:
             return _State(Status.COMPLETED, f"the session file reports success, {score}", last)
-        status = ENDINGS.get(result.error_kind or "", Status.FAILED)
-        error = result.error_message or f"the benchmark failed with {score}"
-        return _State(status, f"the session file reports {result.error_kind or 'failure'}, {score}", last, error)
+        kind = result.error_kind
+        failed = f"the run failed ({kind})" if kind else "the session file reports failure"
+        status, how = ENDINGS.get(kind or "", (Status.FAILED, failed))
+        return _State(status, f"{how}, {score}", last, result.error_message or f"the benchmark failed with {score}")
     if session and session.ended:
         why = "the session file was closed without a result"
         return _State(Status.FAILED, why, last, why)
@@ -171,7 +171,7 @@ def _state(evidence: Evidence, session: Session | None) -> _State:
                 return _State(status, decision.reason, decision.at, decision.reason)
     if isinstance(evidence.session, str):
         return _State(Status.RUNNING, f"its session file cannot be read: {evidence.session}")
-    if session or trace:
+    if session or evidence.trace:
         return _State(Status.RUNNING, "its files stand and hold no result yet")
     if _ran(evidence.previous):
         return _State(Status.RUNNING, "its files are gone; a result may still come")

@@ -48,7 +48,7 @@ def array(request: Request, page: Page) -> JSON:
 
 
 async def _refused(request: Request, error: HTTPException) -> Response:
-    hint = ": the paths are listed in the README" if error.status_code in (404, 405) else ""
+    hint = ": GET /api/v1/openapi.json lists what there is" if error.status_code in (404, 405) else ""
     message = f"{request.method} {request.url.path}: {error.detail}{hint}"
     answer = problem(error.status_code, HTTPStatus(error.status_code).phrase.lower(), message)
     answer.headers.update(error.headers or {})
@@ -56,7 +56,7 @@ async def _refused(request: Request, error: HTTPException) -> Response:
 
 
 async def _bad_request(request: Request, error: Exception) -> Response:
-    return problem(400, "bad request", f"reading the query of {request.url.path}: {error}")
+    return problem(400, "bad request", f"reading the request {request.method} {request.url.path}: {error}")
 
 
 async def _bad_cursor(request: Request, error: Exception) -> Response:

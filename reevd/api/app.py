@@ -10,7 +10,7 @@ import structlog
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
 from reevd.api.analytics import Analytics
@@ -47,7 +47,9 @@ class App:
         self._metrics: Metrics | None = None
         routes = [strict(route) for group in GROUPS for route in group(service).routes()]
         metrics = Route(METRICS, self._measured)
-        self._app = Starlette(routes=[Mount(BASE, routes=routes), metrics], exception_handlers=FAILURES)
+        within = Mount(BASE, Router(routes, redirect_slashes=False))
+        self._app = Starlette(routes=[within, metrics], exception_handlers=FAILURES)
+        self._app.router.redirect_slashes = False
 
     async def _measured(self, request: Request) -> Response:
         request.scope[TEMPLATE] = METRICS

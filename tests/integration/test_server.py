@@ -176,6 +176,8 @@ def test_who_searches_does_not_keep_the_others_waiting(running: Daemon) -> None:
         ("GET", "/executions/nix/tool-calls", 404),
         ("GET", "/benchmarks/nix", 404),
         ("GET", "/no/such/path", 404),
+        ("GET", "/health/", 404),
+        ("GET", "/../../metrics/", 404),
         ("DELETE", "/executions", 405),
         ("GET", "/sync", 405),
         ("GET", "/executions?limit=0", 400),

@@ -71,17 +71,17 @@ COMPLETED = derive(evidence(session=SUCCESS, session_file="session_x.json"), NOW
         (
             evidence(session=ended_as(False, score=0, error={"kind": "interrupted"}), decisions=(decided("lost"),)),
             "Stopped",
-            "the session file reports interrupted, score 0",
+            "the run was interrupted, score 0",
         ),
         (
             evidence(session=ended_as(False, score=0, error={"kind": "timeout"})),
             "Timeout",
-            "the session file reports timeout, score 0",
+            "the run timed out, score 0",
         ),
         (
             evidence(session=ended_as(False, score=0, error={"kind": "chain"})),
             "Failed",
-            "the session file reports chain, score 0",
+            "the run failed (chain), score 0",
         ),
     ],
 )

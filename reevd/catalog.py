@@ -1,6 +1,7 @@
 """The benchmark cases as the database lists them: id, description, tags, prompt, and the YAML itself.
 
-What a case must hold to be run is the runner's to say; here it must only be a YAML object with an id.
+What the folder holds is listed where it is a YAML object with an id, and the runner says whether it can be run. What is
+stored over the API must hold what every case does.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from reevd import yaml_text
+from reevd import case, yaml_text
 from reevd.names import EXECUTION_ID, printable
 from reevd.session_file import dumps
 
@@ -46,7 +47,7 @@ def _row(document: yaml_text.Document, text: str, path: str) -> Benchmark:
         raise _fault(document, "id", f"{is_} no name of letters, digits, dot, dash and underscore")
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
         raise _fault(document, "tags", "it is no list of texts")
-    texts = {field: found.get(field, "") for field in ("description", "prompt")}
+    texts = {field: "" if found.get(field) is None else found[field] for field in ("description", "prompt")}
     for field, value in texts.items():
         if not isinstance(value, str):
             raise _fault(document, field, "it is no text")
@@ -60,11 +61,14 @@ def _fault(document: yaml_text.Document, field: str, why: str) -> ValueError:
 def put(folder: str, text: str) -> Benchmark:
     """Stores the case in the folder, in place of the file that holds its id, or else under its id's name.
 
-    Raises ValueError where it is no case, and OSError.
+    Raises ValueError with the line and the field where it is no case, and OSError.
     """
     if len(text) > MAX_BYTES:
         raise ValueError(f"it is longer than {MAX_BYTES} characters")
-    benchmark = parse(text, "")
+    document = yaml_text.read(text)
+    benchmark = _row(document, text, "")
+    if wrong := case.fault(document.value):
+        raise ValueError(f"line {document.line(wrong.place)}: field {wrong.field}: {wrong.why}")
     standing = {b.id: b.path for b in read(folder)[0]}
     path = standing.get(benchmark.id, os.path.join(folder, f"{benchmark.id}.yml"))
     torn = os.path.join(folder, f".{benchmark.id}.yml.tmp")

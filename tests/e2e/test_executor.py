@@ -269,6 +269,7 @@ BOMB = "\n".join(["a0: &a0 [x]", *(f"a{n}: &a{n} [{f'*a{n - 1}, ' * 9}]" for n i
         (f"/benchmarks/{CASE}/stop/known", None, 409, "nothing to stop"),
         ("/upsert-yml", {"yml_content": "id: x\ntags: 7\n"}, 422, "line 2: field tags"),
         ("/upsert-yml", {"yml_content": "id: [\n"}, 422, "line 2"),
+        ("/upsert-yml", {"yml_content": "id: x\n"}, 422, "line 1: field prompt: it is missing"),
         ("/upsert-yml", {"yml_content": 7}, 400, "yml_content"),
         ("/upsert-yml", {"yml_content": f"id: x\nprompt: {'x' * 1_200_000}\n"}, 422, "longer than"),
         ("/upsert-yml", {"yml_content": BOMB}, 422, "its aliases stand for"),

@@ -16,7 +16,7 @@ from tests.harness import ROOT
 LAYERS = (
     "__init__",
     "errors model fingerprint bounds health exposition",
-    "times names agenda yaml_text",
+    "times names agenda yaml_text case",
     "session_file",
     "otel_file catalog",
     "derive",
@@ -88,6 +88,7 @@ PURE = (
     "times",
     "names",
     "agenda",
+    "case",
     "session_file",
     "otel_file",
     "derive",

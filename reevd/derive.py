@@ -13,7 +13,7 @@ import orjson
 
 from reevd.model import Decision, Execution, Status, Transition
 from reevd.session_file import Session, dumps
-from reevd.times import SECOND, rfc3339
+from reevd.times import SECOND, rfc3339, sharpest
 
 Lock = Literal["held", "free", "unknown"]
 
@@ -82,10 +82,11 @@ def derive(evidence: Evidence, now: int, limits: Limits = DEFAULT_LIMITS) -> Exe
     previous, trace = evidence.previous, evidence.trace
     if evidence.kept and previous is not None:
         return _kept(previous, evidence, now)
-    state = _state(evidence, session)
     queued = next((d for d in evidence.decisions if d.kind == "queued"), None)
-    started = _sharpest(session and session.started_at, trace and trace.first_at)
-    begins = [at for at in (queued and queued.at, _sharpest(started, queued and queued.at)) if at]
+    told = sharpest(session and session.started_at, trace and trace.first_at)
+    started = sharpest(told, queued and queued.at) if told else None
+    state = _state(evidence, session)
+    begins = [at for at in (queued and queued.at, started) if at]
     created = rfc3339(min(begins)) if begins else previous.created_at if previous else rfc3339(evidence.began_at)
     result = session.result if session else None
     score = result.score if result else None
@@ -152,7 +153,7 @@ def deadline(evidence: Evidence, limits: Limits) -> int:
 
 
 def _state(evidence: Evidence, session: Session | None) -> _State:
-    last = _sharpest(session and session.ended_at, evidence.trace and evidence.trace.last_at) or evidence.news_at
+    last = sharpest(session and session.ended_at, evidence.trace and evidence.trace.last_at) or evidence.news_at
     if session and session.result:
         result = session.result
         score = "no score" if result.score is None else f"score {result.score:g}"
@@ -160,6 +161,9 @@ def _state(evidence: Evidence, session: Session | None) -> _State:
             return _State(Status.COMPLETED, f"the session file reports success, {score}", last)
         kind = result.error_kind
         failed = f"the run failed ({kind})" if kind else "the session file reports failure"
+        stop = next((d for d in evidence.decisions if d.kind == "stopped" and kind == "interrupted"), None)
+        if stop:  # it was interrupted for that
+            return _State(Status.STOPPED, stop.reason, last, stop.reason)
         status, how = ENDINGS.get(kind or "", (Status.FAILED, failed))
         return _State(status, f"{how}, {score}", last, result.error_message or f"the benchmark failed with {score}")
     if session and session.ended:
@@ -207,13 +211,6 @@ def _kept(previous: Execution, evidence: Evidence, now: int) -> Execution:
     return previous if row == previous else row._replace(updated_at=rfc3339(now))
 
 
-def _sharpest(told: int | None, seen: int | None) -> int | None:
-    """The session file's time; telemetry's where that is the same one, told to less than a second."""
-    if told is None or seen is None:
-        return told or seen or None
-    return seen if told % SECOND == 0 and 0 <= seen - told < SECOND else told
-
-
 def _first(*names: str | None) -> str:
     for name in names:
         if name and name != "unknown":
@@ -243,7 +240,7 @@ def _warnings(evidence: Evidence, session: Session | None) -> list[str]:
 
 def _history(previous: Execution | None, state: _State, score: float | None, now: int) -> str:
     """The transitions so far and the one that this state is. A new result of the same status is one too."""
-    if previous and (previous.status, previous.score) == (state.status, score):
+    if previous and previous.status == state.status and (previous.score == score or previous.reason == state.reason):
         return previous.history
     transitions = orjson.loads(previous.history) if previous else []
     step = Transition(state.status, rfc3339(now), state.reason)

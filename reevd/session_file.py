@@ -14,7 +14,7 @@ import orjson
 
 from reevd.errors import UnreadableError
 from reevd.model import ToolCall
-from reevd.times import rfc3339, to_micros
+from reevd.times import rfc3339, sharpest, to_micros
 
 # Each JSON value costs memory many times its text: 16 MiB of `{}` would take more than half a GiB.
 MAX_VALUES = 2_000_000
@@ -95,12 +95,14 @@ def parse_session(raw: bytes) -> Session:
     metadata = document.get("metadata")
     facts = metadata if isinstance(metadata, dict) else {}
     steps_total = facts.get("steps_total")
-    ended_at = _time(document, "end_time", warnings)
+    # Writers tell these times to the second, and those of their events to less.
+    ended_at = _sharper(_time(document, "end_time", warnings), document, -1)
+    started_at = _sharper(_time(document, "start_time", warnings), document, 0)
     return Session(
         named_id=document["session_id"] if isinstance(document.get("session_id"), str) else None,
         benchmark_id=benchmark_name(document.get("benchmark_id")),
         agent=document["agent_type"] if isinstance(document.get("agent_type"), str) else "",
-        started_at=_time(document, "start_time", warnings),
+        started_at=started_at,
         ended_at=ended_at,
         ended=final is not None or ended_at is not None,
         result=None if final is None else _result(final, warnings),
@@ -118,6 +120,14 @@ def _time(document: dict[str, Any], field: str, warnings: list[str]) -> int | No
     if micros is None and value is not None:
         warnings.append(f"{field} is no time: ignored")
     return micros
+
+
+def _sharper(told: int | None, document: dict[str, Any], place: int) -> int | None:
+    """The time, as the first or the last event of the session tells it."""
+    events = document.get("events")
+    event = events[place] if isinstance(events, list) and events else None
+    seen = to_micros(event.get("timestamp")) if isinstance(event, dict) else None
+    return sharpest(told, seen) if told and seen else told
 
 
 def _result(final: dict[str, Any], warnings: list[str]) -> Result:

@@ -64,3 +64,10 @@ def to_micros(value: object) -> int | None:
         unit = SECOND if magnitude < 1e11 else 1_000 if magnitude < 1e14 else 1
         micros = value * unit if isinstance(value, int) else round(value * unit)
     return micros if micros is not None and 0 <= micros <= LATEST else None
+
+
+def sharpest(told: int | None, seen: int | None) -> int | None:
+    """A writer's time; another one where that is the same moment, told to less than a second."""
+    if told is None or seen is None:
+        return told or seen or None
+    return seen if told % SECOND == 0 and 0 <= seen - told < SECOND else told

@@ -240,6 +240,31 @@ def test_an_end_that_is_kept_stays_whatever_became_of_its_file(found: Session | 
     assert derive(again, NOW + 2 * SECOND) is row, "nothing changed, so nothing is to be stored"
 
 
+def test_what_was_stopped_says_so_once_whatever_its_runner_left_then() -> None:
+    stopped = derive(evidence(session=STUB, previous=RUNNING, decisions=(decided("stopped"),)), NOW)
+    left = ended_as(False, score=0, error={"kind": "interrupted", "message": "interrupted by SIGTERM"})
+    row = derive(evidence(session=left, previous=stopped, decisions=(decided("stopped"),)), NOW + SECOND)
+    assert (row.status, row.reason, row.error_message) == ("Stopped", "because stopped", "because stopped")
+    assert [step["status"] for step in json.loads(row.history)] == ["Running", "Stopped"]
+
+
+def test_times_are_as_sharp_as_anybody_tells_them() -> None:
+    queued = (decided("queued", START + SECOND // 2),)
+    row = derive(evidence(session=ended_as(True), decisions=queued), NOW)
+    assert (row.created_at, row.started_at) == (rfc3339(START + SECOND // 2),) * 2, (
+        "nothing begins before it is asked for"
+    )
+    events = [
+        {"timestamp": rfc3339(START + SECOND // 4)},
+        {"timestamp": "odd"},
+        {"timestamp": rfc3339(START + 3_900_000)},
+    ]
+    row = derive(evidence(session=parsed(events=events), trace=trace(first_at=START + SECOND // 3)), NOW)
+    assert (row.started_at, row.ended_at) == (rfc3339(START + SECOND // 4), rfc3339(START + 3_900_000))
+    for odd in ({}, "x", [7], [{"timestamp": 7}], [{"timestamp": rfc3339(START - 1)}]):
+        assert derive(evidence(session=parsed(events=odd)), NOW).started_at == rfc3339(START)
+
+
 def test_history_grows_by_what_changed_and_by_nothing_else() -> None:
     row = derive(evidence(session=STUB, previous=RUNNING), NOW + SECOND)
     assert row.history == RUNNING.history

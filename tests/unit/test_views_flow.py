@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reevd.views.flow import MOST_STATES, facts, flow
@@ -43,6 +43,7 @@ def call(**fields: Any) -> dict[str, Any]:
     return {"tool_name": "t", "status": "success", "params": None, "result": None, **fields}
 
 
+@settings(deadline=None)
 @given(JSON, JSON, st.text(), st.text(), STATUSES)
 def test_whatever_a_run_left_the_lines_stay_lines(data: Any, value: Any, name: str, error: str, status: str) -> None:
     run = execution(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from runner.agents import Agent
 from runner.chain import Chain
+from runner.claim import Claim
 from runner.clock import Clock
 from runner.errors import RunnerError, StoppedError
 from runner.otel_file import LOCK, OtelFile, exported, place
@@ -57,19 +59,16 @@ def execute(
     session = SessionFile(order.sessions_dir, order.execution_id)
     session.require_no_result()
     where = place(order.sessions_dir, order.execution_id, environment)
-    if where is None:
-        return _recorded(order, session, None, None, open_chain, make_agent, stop)
-    # A reader takes "no result and no lock" for a dead runner: the lock comes before the first session file and
-    # goes after the last.
-    file = OtelFile(where)
-    try:
+    with closing(Claim(order.sessions_dir, order.execution_id)):
         session.require_no_result()
-        if where.own:
-            file.clear()
-        liveness = LOCK if where.own else None
-        return _recorded(order, session, file, liveness, open_chain, make_agent, stop)
-    finally:
-        file.close()
+        if where is None:
+            return _recorded(order, session, None, None, open_chain, make_agent, stop)
+        # A reader takes "no result and no lock" for a dead runner: the lock comes before the first session file and
+        # goes after the last.
+        with closing(OtelFile(where)) as file:
+            if where.own:
+                file.clear()
+            return _recorded(order, session, file, LOCK if where.own else None, open_chain, make_agent, stop)
 
 
 def _recorded(

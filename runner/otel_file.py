@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +10,9 @@ from typing import Any
 
 import orjson
 
+from runner.claim import lock
 from runner.errors import RunnerError, UsageError
 
-F_OFD_SETLK = getattr(fcntl, "F_OFD_SETLK", 37)  # Linux; the module names it in newer Pythons only
-FLOCK = struct.Struct("hhqqi4x")
 LOCK = "ofd-lock"
 
 
@@ -65,8 +62,7 @@ class OtelFile:
             hint = "check REEV_ENHANCED_OTEL_FILE and the folder's mode, or set REEV_ENHANCED_OTEL=0"
             raise RunnerError("opening the telemetry file", str(self.path), error.strerror, hint) from None
         try:
-            # An open-file-description lock: no reader can hold it by chance, and it goes when the process goes.
-            fcntl.fcntl(self._descriptor, F_OFD_SETLK, FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+            lock(self._descriptor)
         except BlockingIOError:
             os.close(self._descriptor)
             hint = "give another --execution-id, or put {session_id} in REEV_ENHANCED_OTEL_FILE"

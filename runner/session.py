@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -56,7 +57,8 @@ class SessionFile:
         try:
             self._put(orjson.dumps(document) + b"\n")
         except OSError as error:
-            self._temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # what failed first is what is told
+                self._temporary.unlink(missing_ok=True)
             hint = "free some space, or check the folder's owner and mode"
             raise RunnerError("writing the session file", str(self.path), error.strerror, hint) from error
 

@@ -407,14 +407,22 @@ def test_a_killed_runner_leaves_no_result_and_a_free_lock_and_its_id_can_be_used
     assert [line["event_type"] for line in lines(tmp_path)] == ["Prompt", "ToolInput", "ToolOutput", "StepComplete"]
 
 
-def test_an_id_that_is_running_is_refused(tmp_path):
-    with started(tmp_path) as process:
-        wait_for(waiting(tmp_path), process)
-        before = [(path.name, path.read_bytes()) for path in sorted(tmp_path.iterdir())]
-        ended = run(FIRST, "--sessions-dir", tmp_path, "--execution-id", "x")
-        assert ended.returncode == 2
-        assert "another run writes to it" in ended.stderr
-        assert [(path.name, path.read_bytes()) for path in sorted(tmp_path.iterdir())] == before
+@pytest.mark.parametrize("other", [{}, {"REEV_ENHANCED_OTEL": "0"}, {"REEV_ENHANCED_OTEL_FILE": "{home}/else.jsonl"}])
+def test_an_id_that_is_running_is_refused(tmp_path, other):
+    home = tmp_path / "sessions"
+    other = {name: value.replace("{home}", str(tmp_path)) for name, value in other.items()}
+    with started(home, **other) as process:
+        wait_for(lambda: (home / "session_x.json").exists(), process)
+        before = [(path.name, path.read_bytes()) for path in sorted(home.iterdir())]
+        for settings in ({}, {"REEV_ENHANCED_OTEL": "0"}):
+            ended = run(FIRST, "--sessions-dir", home, "--execution-id", "x", **settings)
+            assert ended.returncode == 2
+            assert "claiming the execution id x: another run goes by it" in ended.stderr
+        if other:  # else the first one's telemetry goes on meanwhile
+            assert [(path.name, path.read_bytes()) for path in sorted(home.iterdir())] == before
+        process.stdin.close()
+        assert process.wait(DEADLINE) == 0
+    assert not list(home.glob(".*"))
 
 
 def test_a_result_is_never_overwritten(tmp_path):

@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from runner.claim import Claim
 from runner.errors import RunnerError, UsageError
 from runner.otel_file import OtelFile, Place, place
 from runner.session import SessionFile
@@ -34,6 +35,46 @@ def test_a_write_that_fails_leaves_the_old_document_and_no_rest(tmp_path, monkey
     assert caught.value.hint
     assert file.path.read_bytes() == b'{"a":1}\n'
     assert [entry.name for entry in tmp_path.iterdir()] == ["session_x.json"]
+
+
+def test_a_folder_that_has_become_read_only_is_told_as_such(tmp_path, monkeypatch):
+    file = SessionFile(tmp_path, "x")
+
+    def fail(*_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    for call in ("open", "unlink"):
+        monkeypatch.setattr(os, call, fail)
+    with pytest.raises(RunnerError, match=r"session_x\.json: Read-only file system"):
+        file.write({"a": 1})
+    with pytest.raises(RunnerError, match=r"claiming the execution id x in .*: Read-only file system"):
+        Claim(tmp_path, "x")
+
+
+def test_an_id_is_claimed_by_one_at_a_time(tmp_path):
+    first = Claim(tmp_path, "x")
+    with pytest.raises(UsageError, match="another run goes by it"):
+        Claim(tmp_path, "x")
+    Claim(tmp_path, "y").close()
+    first.close()
+    Claim(tmp_path, "x").close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_claim_on_a_file_that_was_just_removed_is_none(tmp_path, monkeypatch):
+    first, opened = Claim(tmp_path, "x"), os.open
+
+    def after_the_first_has_gone(*arguments):
+        monkeypatch.undo()
+        descriptor = opened(*arguments)
+        first.close()
+        return descriptor
+
+    monkeypatch.setattr(os, "open", after_the_first_has_gone)
+    second = Claim(tmp_path, "x")
+    with pytest.raises(UsageError):
+        Claim(tmp_path, "x")
+    second.close()
 
 
 @pytest.mark.parametrize(

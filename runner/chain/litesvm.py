@@ -11,7 +11,7 @@ from solders.pubkey import Pubkey
 from solders.transaction_metadata import FailedTransactionMetadata
 
 from runner.chain import Account, Transaction
-from runner.chain.signing import error_text, signed, unsigned
+from runner.chain.signing import error_text, oversized, signed, unsigned
 from runner.errors import ChainError
 from runner.instruction import Instruction
 from runner.keys import Keys
@@ -45,7 +45,11 @@ class EmbeddedChain:
         missing = unsigned(instructions, keys)
         if missing:
             return Transaction(f"it cannot be signed: no key at hand for {', '.join(missing)}", (), "", 0, 0)
-        sent = self._vm.send_transaction(signed(instructions, keys, self._vm.latest_blockhash()))
+        transaction = signed(instructions, keys, self._vm.latest_blockhash())
+        refused = oversized(transaction)
+        if refused:
+            return Transaction(refused, (), "", 0, 0)
+        sent = self._vm.send_transaction(transaction)
         meta = sent.meta() if isinstance(sent, FailedTransactionMetadata) else sent
         logs = tuple(meta.logs())
         error = error_text(sent.err(), logs) if isinstance(sent, FailedTransactionMetadata) else None

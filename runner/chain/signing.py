@@ -26,6 +26,17 @@ from solders.transaction_status import (
 from runner.instruction import Instruction
 from runner.keys import Keys
 
+PACKET_BYTES = 1232
+"""The most that a node takes as one transaction: what IPv6 carries whole (1,280), less its headers."""
+
+
+def oversized(transaction: SolanaTransaction | VersionedTransaction) -> str | None:
+    """Why no node would take it, or None."""
+    size = len(bytes(transaction))
+    if size <= PACKET_BYTES:
+        return None
+    return f"Error processing the transaction: it has {size:,} bytes, and a node takes {PACKET_BYTES:,} at most"
+
 
 def unsigned(instructions: Sequence[Instruction], keys: Keys) -> list[str]:
     """The addresses that must sign and whose key this run does not hold, sorted."""

@@ -412,7 +412,7 @@ def test_an_id_that_is_running_is_refused(tmp_path, other):
     home = tmp_path / "sessions"
     other = {name: value.replace("{home}", str(tmp_path)) for name, value in other.items()}
     with started(home, **other) as process:
-        wait_for(lambda: (home / "session_x.json").exists(), process)
+        wait_for((home / "session_x.json").exists, process)
         before = [(path.name, path.read_bytes()) for path in sorted(home.iterdir())]
         for settings in ({}, {"REEV_ENHANCED_OTEL": "0"}):
             ended = run(FIRST, "--sessions-dir", home, "--execution-id", "x", **settings)

@@ -1,6 +1,7 @@
 """The tools: what they answer, and which arguments they refuse. On a real chain."""
 
 import pytest
+from solders.keypair import Keypair
 
 from runner import base58
 from runner.agents import Task
@@ -133,6 +134,16 @@ def test_a_transaction_that_nobody_can_sign_is_told(bench):
     arguments = transfer(user_pubkey=USDC)
     sent = bench.chain.execute(call(bench, "sol_transfer", **arguments).instructions, bench.keys)
     assert sent.error == f"it cannot be signed: no key at hand for {USDC}"
+
+
+def test_a_transaction_that_no_node_would_take_is_refused(bench):
+    others = [str(Keypair().pubkey()) for _ in range(32)]
+    asked = [transfer(recipient_pubkey=each, amount=1_000_000) for each in others]
+    several = [each for one in asked for each in call(bench, "sol_transfer", **one).instructions]
+    assert bench.chain.execute(several[:21], bench.keys).succeeded
+    sent = bench.chain.execute(several, bench.keys)
+    assert (sent.error or "").endswith("it has 1,734 bytes, and a node takes 1,232 at most")
+    assert bench.chain.account(others[21]) is None
 
 
 def test_errors_of_the_chain_before_any_instruction(bench):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -26,10 +27,11 @@ from runner.case import (
     is_placeholder,
 )
 from runner.errors import UsageError
-from runner.flow_file import call, check_flow, criterion, step_number, step_of
+from runner.flow_file import call, criterion, flow_of, step_number
 from runner.instruction import TOKEN_PROGRAM
+from runner.plain_file import read
 from runner.token_program import TokenAccount
-from runner.yaml_node import U64_MAX, Node, compose
+from runner.yaml_node import MAX_BYTES, U64_MAX, Node, compose
 
 CASE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 ENDINGS = (".yml", ".yaml")
@@ -47,35 +49,42 @@ def find(path: Path) -> list[Path]:
     return [path]
 
 
-def load(path: Path) -> Case:
-    """Raises CaseError with file, line and field where the YAML is not valid, UsageError where it cannot be read."""
+def load(path: Path, ids: dict[str, Path] | None = None) -> Case:
+    """Raises CaseError with file, line and field where the YAML is not valid, UsageError where it cannot be read.
+
+    ids: of the cases that were loaded before it, with their files; no two files may hold the same
+    """
     try:
-        raw = path.read_bytes()
+        raw = read(path, MAX_BYTES)
     except OSError as error:
         raise UsageError("opening the benchmark", str(path), error.strerror, "check its path and its mode") from None
-    return parse(raw, str(path))
+    return parse(raw, str(path), ids)
 
 
-def parse(raw: bytes, file: str) -> Case:
-    return _Reader().case(compose(raw, file))
+def parse(raw: bytes, file: str, ids: dict[str, Path] | None = None) -> Case:
+    return _Reader({} if ids is None else ids).case(compose(raw, file))
 
 
 @dataclass
 class _Reader:
-    """`declared` holds the names with a meaning so far: another placeholder is a slip. `placed` have an account."""
+    """`declared` holds the names with a meaning so far: another placeholder is a slip. `placed` have an account.
 
+    derived: what each name is derived from, and where that stands
+    """
+
+    ids: dict[str, Path]
     declared: set[Name] = field(default_factory=set)
     placed: set[Name] = field(default_factory=set)
+    supplies: Counter[Name] = field(default_factory=Counter)
+    derived: list[tuple[Name, Derivation, dict[str, Node]]] = field(default_factory=list)
 
     def case(self, node: Node) -> Case:
         parts = node.fields("id initial_state prompt ground_truth", "description tags flow needs")
-        identity = parts["id"].text()
-        if not CASE_ID.fullmatch(identity):
-            parts["id"].fail(f"{identity[:40]!r} may hold letters, digits, '.', '_' and '-' only")
+        identity = self.identity(parts["id"])
         initial = tuple(self.initial_account(item) for item in parts["initial_state"].items())
         if not initial:
             parts["initial_state"].fail("it must hold at least the account that pays")
-        flow = tuple(step_of(item) for item in parts["flow"].items()) if "flow" in parts else ()
+        flow = flow_of(parts["flow"]) if "flow" in parts else ()
         case = Case(
             id=identity,
             description=parts["description"].text() if "description" in parts else "",
@@ -86,15 +95,26 @@ class _Reader:
             ground_truth=self.ground_truth(parts["ground_truth"], {step.step for step in flow}),
             needs=tuple(cast(Need, n.choice(*NEEDS)) for n in parts["needs"].items()) if "needs" in parts else (),
         )
-        check_flow(node, flow)
-        derived = case.derivations()
-        for name, derivation in derived.items():
-            if derivation.owner in derived or derivation.mint in derived:
-                node.fail(f"{name} is derived from a token account; it must be from a wallet and a mint")
-        for each in case.ground_truth.assertions:
-            if isinstance(each, TokenAccountBalance) and each.derivation not in (None, derived.get(each.pubkey)):
-                node.fail(f"{each.pubkey} is derived from one wallet and mint here, and from others there")
+        self.check_derivations()
         return case
+
+    def identity(self, node: Node) -> str:
+        value = node.text()
+        if not CASE_ID.fullmatch(value):
+            node.fail(f"{value[:40]!r} may hold letters, digits, '.', '_' and '-' only")
+        file = Path(node.file).resolve()
+        other = self.ids.setdefault(value, file)
+        return value if other == file else node.fail(f"{value} is the id of {other} already")
+
+    def check_derivations(self) -> None:
+        first: dict[Name, Derivation] = {}
+        for name, derivation, parts in self.derived:
+            if first.setdefault(name, derivation) != derivation:
+                parts["owner"].fail(f"{name} is derived from one wallet and mint here, and from others there")
+        for name, derivation, parts in self.derived:
+            for key in ("owner", "mint"):
+                if getattr(derivation, key) in first:
+                    parts[key].fail(f"{name} is derived from a token account; it must be from a wallet and a mint")
 
     def name(self, node: Node, *, declares: bool = False) -> Name:
         value = node.text()
@@ -125,17 +145,21 @@ class _Reader:
         if "data" in parts:
             if owner != TOKEN_PROGRAM:
                 parts["data"].fail(f"only an account of the token program ({TOKEN_PROGRAM}) has mint, owner, amount")
-            token = self.token_account(parts["data"])
+            token = self.token_account(pubkey, parts["data"])
         elif owner == TOKEN_PROGRAM:
             node.fail("data is missing: an account of the token program has mint, owner and amount")
         return InitialAccount(pubkey, owner, parts["lamports"].integer(), token)
 
-    def token_account(self, node: Node) -> TokenAccount:
+    def token_account(self, pubkey: Name, node: Node) -> TokenAccount:
         parts = node.fields("mint owner amount")
         amount = parts["amount"].text()
         if not (amount.isascii() and amount.isdecimal()) or len(amount) > 20 or int(amount) > U64_MAX:
             parts["amount"].fail(f'{amount[:40]!r} is no amount: digits in quotes, such as "50000000"')
         mint, owner = (self.name(parts[key], declares=True) for key in ("mint", "owner"))
+        self.supplies[mint] += int(amount)
+        if self.supplies[mint] > U64_MAX:
+            parts["amount"].fail(f"the accounts of the mint {mint} hold more than {U64_MAX} in all: no mint can")
+        self.derived.append((pubkey, Derivation(owner, mint), parts))
         return TokenAccount(mint, owner, int(amount))
 
     def ground_truth(self, node: Node, steps: set[int]) -> GroundTruth:
@@ -158,7 +182,7 @@ class _Reader:
             skip_instruction_validation=skip.boolean() if skip else False,
             min_score=parts["min_score"].number(0, 1) if "min_score" in parts else None,
             success_criteria=tuple(criterion(item, len(steps) or 1) for item in criteria),
-            tool_calls=tuple(call(item, steps) for item in parts["tool_calls"].items())
+            tool_calls=tuple(call(item, steps, self.declared) for item in parts["tool_calls"].items())
             if "tool_calls" in parts
             else (),
         )
@@ -180,19 +204,22 @@ class _Reader:
             return SolBalanceChange(self.name(parts["pubkey"]), change, weight)
         if ("expected" in parts) == ("expected_gte" in parts):
             node.fail("exactly one of expected and expected_gte must stand here")
-        derivation = self.derivation(parts["address_derivation"]) if "address_derivation" in parts else None
+        derived = parts.get("address_derivation")
+        pubkey = self.name(parts["pubkey"], declares=derived is not None)
         return TokenAccountBalance(
-            pubkey=self.name(parts["pubkey"], declares=derivation is not None),
+            pubkey=pubkey,
             expected=parts["expected"].integer() if "expected" in parts else None,
             expected_gte=parts["expected_gte"].integer() if "expected_gte" in parts else None,
-            derivation=derivation,
+            derivation=self.derivation(pubkey, derived) if derived else None,
             weight=weight,
         )
 
-    def derivation(self, node: Node) -> Derivation:
+    def derivation(self, pubkey: Name, node: Node) -> Derivation:
         parts = node.fields("type owner mint")
         parts["type"].choice("AssociatedTokenAccount")
-        return Derivation(self.name(parts["owner"]), self.name(parts["mint"]))
+        made = Derivation(self.name(parts["owner"]), self.name(parts["mint"]))
+        self.derived.append((pubkey, made, parts))
+        return made
 
     def instruction(self, node: Node, steps: set[int]) -> ExpectedInstruction:
         parts = node.fields("program_id accounts", "program_id_weight data data_weight step")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.agents import AGENTS, Agents
-from runner.errors import RunnerError
+from runner.errors import RunnerError, StoppedError
 from runner.options import read
 from runner.record import Mode, Order
 from runner.session import sessions_dir
@@ -32,6 +33,9 @@ def main(argv: Sequence[str] | None = None, *, mode: Mode = "installed", agents:
         from runner.lint_command import main as lint
 
         return lint(given[1:])
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what a terminal cannot show is no reason to fail a run that is over
+            stream.reconfigure(errors="backslashreplace")
     stop = Stop()
     try:
         options = read(argv, agents)
@@ -39,6 +43,9 @@ def main(argv: Sequence[str] | None = None, *, mode: Mode = "installed", agents:
     except RunnerError as error:
         _print_error(str(error), error.hint)
         return error.exit_status
+    except StoppedError as stopped:
+        _print_error(stopped.message, "")
+        return stopped.exit_status
     except BrokenPipeError:
         # Whoever read our output is gone; the files stand. The interpreter must not stumble over it at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -49,12 +56,14 @@ def _run(options: argparse.Namespace, mode: Mode, agents: Agents, stop: Stop) ->
     # Loaded here: asking for the version or the help needs none of it.
     from runner.case_file import find, load
 
-    paths = [found for path in options.paths for found in find(path)]
-    if options.validate:
-        from runner.validate import validate
+    ids: dict[str, Path] = {}
+    with stop.exposed():  # no session stands yet that would have to say how it ended
+        paths = [found for path in options.paths for found in find(path)]
+        if options.validate:
+            from runner.validate import validate
 
-        return validate(paths, as_json=options.json, quiet=options.quiet)
-    cases = [case for case in map(load, paths) for _ in range(options.repeat)]
+            return validate(paths, as_json=options.json, quiet=options.quiet)
+        cases = [case for path in paths for case in [load(path, ids)] * options.repeat]
     folder = sessions_dir(options.sessions_dir)
     orders = [_order(case, options, folder, mode) for case in cases]
     if len(orders) > 1:

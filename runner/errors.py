@@ -7,6 +7,11 @@ from typing import Literal
 Kind = Literal["interrupted", "timeout", "agent", "chain", "internal", "transaction"]
 
 
+def legible(text: object) -> str:
+    """As UTF-8 has it: a byte of a file's name that is no UTF-8 is written as an escape."""
+    return str(text).encode("utf-8", "backslashreplace").decode()
+
+
 class RunnerError(Exception):
     """A failure told in full. `str()` is one line; `hint` says what to try and may be empty."""
 
@@ -15,7 +20,7 @@ class RunnerError(Exception):
 
     def __init__(self, doing: str, subject: str, why: object, hint: str = "") -> None:
         super().__init__(doing, subject, why, hint)
-        self.doing, self.subject, self.why, self.hint = doing, subject, str(why), hint
+        self.doing, self.subject, self.why, self.hint = doing, legible(subject), legible(why), hint
 
     def __str__(self) -> str:
         return f"{self.doing} {self.subject}: {self.why}"

@@ -14,7 +14,7 @@ from runner.agents import Agent
 from runner.chain import Chain
 from runner.claim import Claim
 from runner.clock import Clock
-from runner.errors import RunnerError, StoppedError
+from runner.errors import RunnerError, StoppedError, legible
 from runner.otel_file import LOCK, OtelFile, exported, place
 from runner.play import play
 from runner.record import Failure, Order, Outcome, Record
@@ -42,8 +42,8 @@ class Ended:
             "agent": self.order.agent,
             **self.outcome.to_json(),
             "execution_time_ms": self.elapsed_ms,
-            "session_file": str(self.session_file),
-            "otel_file": str(self.otel_file) if self.otel_file else None,
+            "session_file": legible(self.session_file),
+            "otel_file": legible(self.otel_file) if self.otel_file else None,
             "exit_status": self.exit_status,
         }
 
@@ -100,8 +100,8 @@ def _recorded(
     except RunnerError as error:
         outcome, exit_status, hint = _broken(Failure(error.kind, str(error))), error.exit_status, error.hint
     except BaseException as error:  # noqa: BLE001 (a panic of the VM is no Exception, and must be told as well)
-        outcome = _broken(Failure("internal", f"{type(error).__name__}: {error}"))
-        record.event("Error", 0, {"traceback": traceback.format_exc()})
+        outcome = _broken(Failure("internal", legible(f"{type(error).__name__}: {error}")))
+        record.event("Error", 0, {"traceback": legible(traceback.format_exc())})
     else:
         exit_status = 0 if outcome.succeeded else 1
     if outcome.failure:

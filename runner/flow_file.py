@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-from runner.case import Criterion, ExpectedCall, FlowStep
-from runner.tools import NAMES
+from collections.abc import Container
+
+from runner.case import Criterion, ExpectedCall, FlowStep, Name
+from runner.instruction import SYSTEM_PROGRAM
+from runner.tools import NAMES, ToolError, Tools
+from runner.tools.parameters import read
 from runner.yaml_node import Node
 
 
-def step_of(node: Node) -> FlowStep:
-    """A step. Each method raises CaseError, which names file, line and field."""
-    parts = node.fields("step prompt", "description critical timeout depends_on")
-    step = parts["step"].integer(least=1, most=1000)
-    depends = parts["depends_on"].items() if "depends_on" in parts else ()
-    return FlowStep(
-        step=step,
-        description=parts["description"].text() if "description" in parts else "",
-        prompt=parts["prompt"].text(),
-        critical=parts["critical"].boolean() if "critical" in parts else True,
-        timeout=parts["timeout"].number(least=0.001, most=3600) if "timeout" in parts else None,
-        depends_on=tuple(item.integer(least=1, most=step - 1) for item in depends),
-    )
-
-
-def check_flow(node: Node, flow: tuple[FlowStep, ...]) -> None:
-    """Numbers that rise, and none that is not there."""
-    numbers = [step.step for step in flow]
-    if numbers != sorted(set(numbers)):
-        node.fail("the steps of a flow are numbered, each higher than the one before")
-    for step in flow:
-        for needed in step.depends_on:
-            if needed not in numbers:
-                node.fail(f"step {step.step} depends on step {needed}, which there is not")
+def flow_of(node: Node) -> tuple[FlowStep, ...]:
+    """The steps: numbers that rise, and none depends on one that is not there. Raises CaseError, as all here do."""
+    steps: dict[int, FlowStep] = {}
+    for item in node.items():
+        parts = item.fields("step prompt", "description critical timeout depends_on")
+        number = parts["step"].integer(least=1, most=1000)
+        if number <= max(steps, default=0):
+            parts["step"].fail("the steps of a flow are numbered, each higher than the one before")
+        depends = list(parts["depends_on"].items()) if "depends_on" in parts else []
+        for each in depends:
+            if each.integer(least=1, most=number - 1) not in steps:
+                each.fail(f"step {number} depends on step {each.integer()}, which there is not")
+        steps[number] = FlowStep(
+            step=number,
+            description=parts["description"].text() if "description" in parts else "",
+            prompt=parts["prompt"].text(),
+            critical=parts["critical"].boolean() if "critical" in parts else True,
+            timeout=parts["timeout"].number(least=0.001, most=3600) if "timeout" in parts else None,
+            depends_on=tuple(each.integer() for each in depends),
+        )
+    return tuple(steps.values())
 
 
 def step_number(parts: dict[str, Node], steps: set[int]) -> int:
@@ -43,10 +44,16 @@ def step_number(parts: dict[str, Node], steps: set[int]) -> int:
     return number if number in steps else parts["step"].fail(f"the flow has no step {number}")
 
 
-def call(node: Node, steps: set[int]) -> ExpectedCall:
-    """A call that solves the case, or a step of it."""
+def call(node: Node, steps: set[int], known: Container[Name]) -> ExpectedCall:
+    """A call that solves the case, or a step of it: one that its tool takes. `known`: the names with a meaning."""
     parts = node.fields("tool_name params", "step")
-    return ExpectedCall(_tool(parts["tool_name"]), parts["params"].plain(), step_number(parts, steps))
+    name, arguments = _tool(parts["tool_name"]), parts["params"].arguments()
+    try:
+        # Which address a name stands for is drawn when the case runs; here any will do.
+        read(Tools()[name].parameters, arguments, lambda key: SYSTEM_PROGRAM if key in known else key)
+    except ToolError as error:
+        parts["params"].fail(f"{name} does not take it: {error}")
+    return ExpectedCall(name, arguments, step_number(parts, steps))
 
 
 def _tool(node: Node) -> str:

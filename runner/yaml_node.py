@@ -86,10 +86,28 @@ class Node:
             self.fail(f"it must be {' or '.join(words)}, not {value!r}")
         return value
 
+    def arguments(self) -> dict[str, Any]:
+        """A mapping whose keys are text, with its values as plain Python: text, numbers, lists, mappings."""
+        if not isinstance(self.node, yaml.MappingNode):
+            self.fail(f"it must be a mapping, not {self._kind()}")
+        found: dict[str, Any] = {}
+        for key, value in self.node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
+                Node(self.file, self.path, key).fail("a key must be text")
+            place = Node(self.file, f"{self.path}.{key.value}", value)
+            if key.value in found:
+                place.fail("it stands here twice")
+            found[key.value] = place.plain()
+        return found
+
     def plain(self) -> Any:
         """The value as plain Python: mappings, lists, text, numbers."""
-        loader = yaml.SafeLoader("")
-        return loader.construct_document(self.node)
+        try:
+            return yaml.SafeLoader("").construct_document(self.node)
+        except yaml.MarkedYAMLError as error:
+            self.fail(f"it has no value: {error.problem}")
+        except (yaml.YAMLError, ValueError, TypeError, OverflowError) as error:
+            self.fail(f"it has no value: {error}")
 
     def _scalar(self, *kinds: str) -> str:
         wanted = " or ".join(WORDS[kind] for kind in kinds)
@@ -108,13 +126,16 @@ class Node:
 def compose(raw: bytes, file: str) -> Node:
     """The document in `raw`. Raises CaseError where it is no single YAML document."""
     if len(raw) > MAX_BYTES:
-        raise CaseError(file, 1, "", f"it has {len(raw)} bytes, more than {MAX_BYTES}")
+        raise CaseError(file, 1, "", f"it has more than {MAX_BYTES:,} bytes")
     try:
         _require_shallow(raw, file)
         node = yaml.compose(raw, Loader=Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise CaseError(file, mark.line + 1 if mark else 1, "", f"it is no YAML: {error.problem}") from None
+    except yaml.reader.ReaderError as error:
+        line = raw[: error.position].count(b"\n") + 1
+        raise CaseError(file, line, "", f"it is no YAML: {error.reason} ({error.character!r})") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise CaseError(file, 1, "", f"it is no YAML: {error}") from None
     if node is None:

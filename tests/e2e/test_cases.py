@@ -56,10 +56,16 @@ def test_all_cases_are_valid() -> None:
 def test_one_that_is_not_valid_is_named_with_line_and_field(tmp_path: Path) -> None:
     (tmp_path / "good.yml").write_text((ROOT / "benchmarks" / "001-sol-transfer.yml").read_text())
     (tmp_path / "bad.yml").write_text("id: bad\ninitial_state: []\nprompt: x\nground_truth: {}\n")
+    needy = (ROOT / "benchmarks" / "100-jup-swap-sol-usdc.yml").read_text()
+    (tmp_path / "needy.yml").write_text(needy)
+    (tmp_path / "needy-too.yml").write_text(needy)
     command = [sys.executable, "-m", "runner", str(tmp_path), "--validate", "--json"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
-    bad, good = map(json.loads, done.stdout.splitlines())
+    bad, good, first, second = map(json.loads, done.stdout.splitlines())
+    assert (first["valid"], first["needs"], good["needs"]) == (True, ["mainnet", "jupiter"], [])
+    assert (second["valid"], second["field"]) == (False, "id")
+    assert "is the id of" in second["why"]
     assert (bad["valid"], bad["line"], bad["field"]) == (False, 2, "initial_state")
     assert (good["valid"], good["benchmark_id"]) == (True, "001-sol-transfer")
 
@@ -95,15 +101,19 @@ def test_what_needs_jupiter_is_refused_where_it_cannot_be_reached(tmp_path: Path
 # -- flows ---------------------------------------------------------------------------------------------------
 
 
+REFUSED = {"tool_name": "get_account_balance", "params": {"pubkey": USER, "account_type": "token"}}
+
+
 def flow(home: Path, *steps: dict[str, Any], **truth: Any) -> Path:
-    """A case with these steps, each a transfer of so many lamports (`amount`; None: the agent does nothing)."""
+    """A case with these steps, each a transfer of so many lamports (`amount`; None: a call that its tool refuses)."""
     wallets = [{"pubkey": USER, "owner": SYSTEM, "lamports": 1_000_000_000}]
     wallets += [{"pubkey": name, "owner": SYSTEM, "lamports": 0} for name in (OTHER, THIRD)]
     calls, told = [], []
     for number, step in enumerate(steps, 1):
         amount = step.pop("amount")
         params = {"user_pubkey": USER, "recipient_pubkey": OTHER, "amount": amount}
-        calls.append({"tool_name": "sol_transfer", "step": number, "params": params})
+        called = {"tool_name": "sol_transfer", "params": params} if amount is not None else REFUSED
+        calls.append({**called, "step": number})
         told.append({"step": number, "prompt": f"step {number}", **step})
     truth = {"final_state_assertions": [], "skip_instruction_validation": True, "tool_calls": calls, **truth}
     path = home / "flow.yml"
@@ -144,10 +154,10 @@ def test_steps_of_the_same_words_are_still_two(tmp_path: Path) -> None:
 
 
 def test_the_step_in_which_a_run_breaks_is_told_of(tmp_path: Path) -> None:
-    done, session = run(tmp_path, flow(tmp_path, {"amount": GOOD}, {"amount": -1}, {"amount": GOOD}))
+    done, session = run(tmp_path, flow(tmp_path, {"amount": GOOD}, {"amount": None}, {"amount": GOOD}))
     assert done.returncode == 3
     assert told(session) == ["Succeeded", "Failed"]
-    assert "sol_transfer refused" in session["final_result"]["data"]["steps"][1]["info"]["reason"]
+    assert "get_account_balance refused" in session["final_result"]["data"]["steps"][1]["info"]["reason"]
     assert steps_in_telemetry(tmp_path) == [("step_1", "Succeeded")]
 
 

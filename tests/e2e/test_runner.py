@@ -593,6 +593,35 @@ def test_a_reader_that_leaves_is_no_error(tmp_path):
 
 
 def test_output_without_unicode(tmp_path):
-    ended = run(FIRST, "--sessions-dir", tmp_path, PYTHONIOENCODING="ascii")
-    assert ended.returncode == 0
+    ended = run(FIRST, "--sessions-dir", tmp_path / "é", PYTHONIOENCODING="ascii")
+    assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.startswith("ok 001-sol-transfer: Succeeded")
+    assert "/\\xe9/session_" in ended.stdout
+
+
+@pytest.mark.parametrize("mode", [["--json"], []])
+def test_a_folder_whose_name_is_no_utf_8(tmp_path, mode):
+    ended = run(FIRST, "--sessions-dir", os.fsdecode(os.fsencode(tmp_path) + b"/\xff"), *mode)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "\\udcff" in (json.loads(ended.stdout)["session_file"] if mode else ended.stdout)
+
+
+def test_a_case_can_come_through_a_pipe_and_a_signal_ends_the_waiting_for_it(tmp_path):
+    command = [sys.executable, "-P", "-m", "runner", "/dev/stdin", "--sessions-dir", str(tmp_path / "s")]
+    settings = {"env": environment(), "stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "text": True}
+    settings["stderr"] = subprocess.PIPE
+    with subprocess.Popen(command, **settings) as process:
+        process.communicate(FIRST.read_text(), timeout=DEADLINE)
+        assert process.returncode == 0
+    with subprocess.Popen(command, **settings) as process:
+        wait_for(lambda: reads_pipe(process.pid), process)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE) == 130
+        assert process.stderr.read() == "Error: the run was interrupted by SIGTERM\n"
+    assert len(list((tmp_path / "s").glob("session_*"))) == 1
+
+
+def reads_pipe(pid):
+    """Whether it has opened its standard input a second time, under its name."""
+    links = [os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir() if path.exists()]
+    return sum(link.startswith("pipe:") for link in links) > 2

@@ -1,5 +1,6 @@
 """Cases: the written ones load, and an error names file, line and field."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,23 @@ ERRORS = [
     ('amount: "12"', "amount: 12", 11, "initial_state[1].data.amount", "must be text"),
     ('amount: "12"', f'amount: "{"9" * 5000}"', 11, "initial_state[1].data.amount", "digits in quotes"),
     ('amount: "12"', 'amount: "1.2"', 11, "initial_state[1].data.amount", "digits in quotes"),
-    ("owner: USER_WALLET_PUBKEY, amount", "owner: USER_USDC_ATA, amount", 1, "", "derived from a token account"),
+    (
+        "owner: USER_WALLET_PUBKEY, amount",
+        "owner: USER_USDC_ATA, amount",
+        11,
+        "initial_state[1].data.owner",
+        "derived from a token account",
+    ),
+    ('amount: "12"', f'amount: "{2**64}"', 11, "initial_state[1].data.amount", "digits in quotes"),
+    ("step: 2", "step: 1", 18, "flow[1].step", "each higher than the one before"),
+    (
+        "{ step: 2, prompt: go on, timeout: 2.5, depends_on: [1] }",
+        "{ step: 5, prompt: go on, timeout: 2.5, depends_on: [1, 3] }",
+        18,
+        "flow[1].depends_on[1]",
+        "which there is not",
+    ),
+    ("tags: [one, two]", "tags: [one, \x07two]", 3, "", "control characters are not allowed"),
     ("prompt: Do it.", 'prompt: " "', 12, "prompt", "must not be empty"),
     ("depends_on: [1]", "depends_on: [2]", 18, "flow[1].depends_on[0]", "between 1 and 1"),
     ("critical: false", "critical: maybe", 17, "flow[0].critical", "must be true or false"),
@@ -130,6 +147,80 @@ def test_an_error_names_file_line_and_field(old, new, line, field, why):
     assert f"cases/x.yml:{line}" in str(error)
 
 
+def test_bytes_that_are_no_text_are_told_with_their_line():
+    with pytest.raises(CaseError, match="it is no YAML") as caught:
+        parse(VALID.encode().replace(b"Do it.", b"Do\xff it."), "x.yml")
+    assert caught.value.line == 12
+
+
+CALL = """\
+  tool_calls:
+    - tool_name: sol_transfer
+      params: { user_pubkey: USER_WALLET_PUBKEY, recipient_pubkey: USER_WALLET_PUBKEY, amount: 5 }
+"""
+PARAMS = "{ user_pubkey: USER_WALLET_PUBKEY, recipient_pubkey: USER_WALLET_PUBKEY, amount: 5 }"
+
+
+def test_a_call_is_read():
+    (call,) = parse((VALID + CALL).encode(), "x.yml").ground_truth.tool_calls
+    assert (call.tool_name, call.params["amount"], call.step) == ("sol_transfer", 5, 1)
+
+
+@pytest.mark.parametrize(
+    ("params", "field", "why"),
+    [
+        ("[1, 2]", "", "must be a mapping, not a list"),
+        ("hello", "", "must be a mapping, not text"),
+        ("!!binary aGk=", "", "must be a mapping"),
+        ("12345678901234567890123", "", "must be a mapping"),
+        ("!!python/x {}", "", "user_pubkey is missing"),
+        ("{ user_pubkey: !!python/x {} }", ".user_pubkey", "it has no value: could not determine a constructor"),
+        ("{ ? [a] : b }", "", "a key must be text"),
+        ("{ 1: b }", "", "a key must be text"),
+        ("{ amount: 1, amount: 2 }", ".amount", "twice"),
+        ("{ user_pubkey: 2026-13-45 }", ".user_pubkey", "it has no value: month must be"),
+        ("{ colour: red }", "", "sol_transfer does not take it: unknown argument colour"),
+        (PARAMS.replace("USER_WALLET_PUBKEY", "NOBODY", 1), "", "'NOBODY' is neither"),
+        (PARAMS.replace("5", "12345678901234567890123"), "", "amount must be a whole number"),
+        (PARAMS.replace("amount: 5", "amount: .inf"), "", "amount must be a whole number"),
+    ],
+)
+def test_a_call_that_its_tool_would_not_take_is_an_error_of_the_file(params, field, why):
+    assert CALL.count(PARAMS) == 1
+    with pytest.raises(CaseError) as caught:
+        parse((VALID + CALL.replace(PARAMS, params)).encode(), "x.yml")
+    assert (caught.value.line, caught.value.field) == (39, f"ground_truth.tool_calls[0].params{field}")
+    assert why in caught.value.why
+
+
+def test_two_accounts_cannot_hold_more_than_their_mint():
+    second = f"""\
+  - {{ pubkey: MORE, owner: {TOKEN}, lamports: 2039280,
+      data: {{ mint: {USDC}, owner: OTHER, amount: "{2**64 - 12}" }} }}
+prompt: Do it."""
+    with pytest.raises(CaseError, match="hold more than 18446744073709551615 in all") as caught:
+        parse(VALID.replace("prompt: Do it.", second).encode(), "x.yml")
+    assert (caught.value.line, caught.value.field) == (13, "initial_state[2].data.amount")
+    parse(VALID.replace("prompt: Do it.", second.replace(str(2**64 - 12), str(2**64 - 13))).encode(), "x.yml")
+
+
+def test_two_files_cannot_hold_the_same_case(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.yml").write_text(VALID)
+    ids = {}
+    assert load(tmp_path / "a.yml", ids).id == load(tmp_path / "a.yml", ids).id
+    with pytest.raises(CaseError, match=r"900-everything is the id of .*a\.yml already") as caught:
+        load(tmp_path / "b.yml", ids)
+    assert (caught.value.line, caught.value.field) == (1, "id")
+
+
+def test_what_is_no_plain_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "x.yml")
+    for path in (tmp_path / "x.yml", Path("/dev/zero")):
+        with pytest.raises(UsageError, match="it is no plain file"):
+            load(path)
+
+
 def test_a_placeholder_that_nothing_declares_is_an_error():
     text = VALID.replace("- { pubkey: USER_WALLET_PUBKEY, is_signer", "- { pubkey: USER_WALET_PUBKEY, is_signer")
     with pytest.raises(CaseError, match="USER_WALET_PUBKEY is not in initial_state") as caught:
@@ -142,8 +233,10 @@ def test_one_account_cannot_have_two_derivations():
     text = VALID.replace("RECIPIENT_USDC_ATA", "USER_USDC_ATA").replace(
         "address_derivation: { type: AssociatedTokenAccount, owner: USER_WALLET_PUBKEY, mint: " + USDC, other
     )
-    with pytest.raises(CaseError, match="USER_USDC_ATA is derived from one wallet"):
+    with pytest.raises(CaseError, match="USER_USDC_ATA is derived from one wallet") as caught:
         parse(text.replace("mint: " + SYSTEM, f'mint: "{SYSTEM}"').encode(), "x.yml")
+    assert caught.value.line == 29
+    assert caught.value.field == "ground_truth.final_state_assertions[1].address_derivation.owner"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -16,8 +17,11 @@ from typing import Any, NamedTuple
 
 from jsonschema import Draft202012Validator
 
+from runner.plain_file import read
+
 NAMES = re.compile(r"(?:session_(?P<session>.+)\.json|(?:enhanced_)?otel_(?P<otel>.+)\.jsonl)")
 MOST_BYTES = 64 << 20
+EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 class Finding(NamedTuple):
@@ -33,8 +37,7 @@ def lint(path: Path) -> list[Finding]:
     """Raises OSError where it cannot be read."""
     name = NAMES.fullmatch(path.name)
     found = [Finding(str(path), *each) for each in _name(name is not None)]
-    with path.open("rb") as file:
-        raw = file.read(MOST_BYTES + 1)
+    raw = read(path, MOST_BYTES)
     if len(raw) > MOST_BYTES:
         return [
             *found,
@@ -90,7 +93,7 @@ def _telemetry(raw: bytes, identity: str | None) -> Iterator[Told]:
     *lines, rest = raw.split(b"\n")
     if rest:
         yield str(len(lines) + 1), "the last line has no newline: it does not count", "end each line with one"
-    waiting, last = 0, ""
+    waiting, last = 0, EARLIEST
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.lstrip().startswith(b"#"):
             continue
@@ -105,16 +108,25 @@ def _telemetry(raw: bytes, identity: str | None) -> Iterator[Told]:
             continue
         if identity is not None and event.get("session_id") not in (identity, None):
             yield str(number), f"the name says {identity!r}, the line {event['session_id']!r}", "the same in both"
-        kind, stamp = event.get("event_type"), event.get("timestamp")
+        kind, at = event.get("event_type"), _moment(event.get("timestamp"))
         waiting += kind == "ToolInput"
         if kind == "ToolOutput":
             if not waiting:
                 yield str(number), "a ToolOutput, and no ToolInput is open", "write the input before the output"
             waiting = max(0, waiting - 1)
-        if isinstance(stamp, str):
-            if stamp < last and stamp[-1:] == last[-1:]:
+        if at is not None:
+            if at < last:
                 yield str(number), "its time is before that of an earlier line", "append lines as things happen"
-            last = max(last, stamp)
+            last = max(last, at)
+
+
+def _moment(stamp: object) -> datetime | None:
+    """None where it is no time; without an offset it is UTC, as reevd takes it."""
+    try:
+        found = datetime.fromisoformat(stamp) if isinstance(stamp, str) else None
+    except ValueError:
+        return None
+    return found.replace(tzinfo=UTC) if found and found.tzinfo is None else found
 
 
 def _read(text: bytes) -> Any:

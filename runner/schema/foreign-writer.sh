@@ -2,13 +2,12 @@
 # Runs a command as a benchmark's agent would be run, and leaves what reevd reads: a session and its telemetry.
 #   runner/schema/foreign-writer.sh BENCHMARK_ID COMMAND [ARGUMENT...]
 set -eu
-folder=${REEV_SESSIONS_DIR:-logs/sessions} id=sh-$(date +%s)-$$
-began=$(date +%s)
+folder=${REEV_SESSIONS_DIR:-logs/sessions} began=$(date +%s) id=sh-$(date +%s)-$$
+mkdir -p "$folder"
 
 now() { date -u +%Y-%m-%dT%H:%M:%S.000000Z; }
-quoted() { printf '%s' "$1" | tr '\n\t' '  ' | tr -d '\000-\037' | sed 's/\\/\\\\/g; s/"/\\"/g'; }
-benchmark=$(quoted "$1")
-shift
+quoted() { printf '%s' "$1" | iconv -c -f UTF-8 -t UTF-8 | tr '\n\t' '  ' | tr -d '\000-\037' | sed 's/\\/\\\\/g; s/"/\\"/g'; }
+benchmark=$(quoted "$1") && shift
 leave() { # END FINAL_RESULT: written beside it, synced, renamed: no reader finds half of it
     printf '{"session_id":"%s","benchmark_id":"%s","agent_type":"shell","start_time":%s,"end_time":%s,"final_result":%s}\n' \
         "$id" "$benchmark" "$began" "$1" "$2" >"$folder/.session_$id.tmp"

@@ -81,6 +81,7 @@ def test_what_is_no_json(tmp_path: Path, text: bytes, what: str) -> None:
     [
         ([OUTPUT], "1", "no ToolInput is open"),
         ([INPUT, {**OUTPUT, "timestamp": "2025-01-01T00:00:00.000000Z"}], "2", "before that of an earlier line"),
+        ([INPUT, {**OUTPUT, "timestamp": "2026-01-01T00:30:00+01:00"}], "2", "before that of an earlier line"),
         ([{**INPUT, "session_id": "b"}], "1", "the name says 'a'"),
         ([{**INPUT, "event_type": "Toolinput"}], "1/event_type", "is not one of"),
         ([{**INPUT, "tool_input": {}}], "1/tool_input", "'tool_name' is a required property"),
@@ -92,6 +93,29 @@ def test_telemetry_that_is_wrong(tmp_path: Path, lines: list[dict[str, Any]], wh
     status, (finding,) = lint(path)
     assert (status, finding["where"]) == (1, where)
     assert what in finding["what"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("2026-01-01T00:00:01Z", "2026-01-01T00:00:01.5Z"),
+        ("2026-01-01T02:00:00+02:00", "2026-01-01T01:30:00+01:00"),
+        ("2026-01-01T00:00:01", "2026-01-01T00:00:01Z"),
+        ("2026-01-01T00:00:01Z", "yesterday"),
+    ],
+)
+def test_times_are_compared_as_times(tmp_path: Path, first: str, second: str) -> None:
+    path = tmp_path / "enhanced_otel_a.jsonl"
+    path.write_text("".join(json.dumps({**e, "timestamp": t}) + "\n" for e, t in ((INPUT, first), (OUTPUT, second))))
+    assert lint(path) == (0, [])
+
+
+def test_one_that_cannot_be_read_keeps_no_other_from_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "session_b.json")
+    path = tmp_path / "session_a.json"
+    path.write_text(json.dumps({**GOOD, "end_time": None}))
+    status, (finding,) = lint(tmp_path / "session_b.json", tmp_path / "nowhere.json", path)
+    assert (status, finding["where"]) == (2, "/end_time")
 
 
 def test_a_line_without_its_end_and_a_name_that_is_none(tmp_path: Path) -> None:
@@ -134,4 +158,15 @@ def test_the_example_in_sh_is_understood(shell: str, command: list[str], status:
         assert call["tool_name"] == command[0]
         assert running.get("/api/v1/problems")["items"] == []
     assert lint(*running.sessions.iterdir()) == (0, [])
-    assert len(WRITER.read_text().splitlines()) <= 40
+    told = f"in {len(WRITER.read_text().splitlines())} lines of POSIX sh"
+    assert told in (ROOT / "README.md").read_text()
+
+
+def test_the_example_in_sh_needs_no_folder_and_no_text(tmp_path: Path) -> None:
+    command = ["sh", str(WRITER), "001-sol-transfer", "printf", "a\\377b\\303\\251"]
+    subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
+    written = list((tmp_path / "logs" / "sessions").iterdir())
+    assert len(written) == 2
+    assert lint(*written) == (0, [])
+    (telemetry,) = (path.read_text() for path in written if path.suffix == ".jsonl")
+    assert json.loads(telemetry.splitlines()[1])["tool_output"]["results"] == "abé"

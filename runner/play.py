@@ -9,9 +9,10 @@ import orjson
 
 from runner.agents import Agent
 from runner.case import Case, FlowStep
-from runner.chain import Chain
+from runner.chain import Chain, Transaction
+from runner.keys import Keys, fresh
 from runner.record import Failure, Outcome, Record
-from runner.score import score, verify
+from runner.score import Score, score, verify
 from runner.state import balances, lamports, prepare
 from runner.step import Scene, Taken, skip, take
 from runner.stop import Stop
@@ -28,8 +29,6 @@ def play(
     stop: Stop,
 ) -> Outcome:
     """Raises ChainError and AgentError as the two do, and StoppedError where `stop` ends the run."""
-    from runner.keys import fresh
-
     case = record.order.case
     asked = {"tool_name_list": list(NAMES), "user_prompt": case.prompt, "final_prompt": case.prompt}
     about: dict[str, str | int | float] = {PROMPT: orjson.dumps(asked).decode(), AGENT_NAME: record.order.agent}
@@ -40,17 +39,32 @@ def play(
         tools = RecordedTools(Tools(), Bench(chain, keys), record, tracing, stop)
         taken = _flow(Scene(chain, agent, keys, tools, record, tracing, stop))
         failure = None if _succeeded(case, taken, record) else _failure(case, taken)
+        last = next((step.sent for step in reversed(taken) if step.sent is not None), None)
+        judged = _score(case, taken, keys, last, failure)
+        failure = failure or _unwanted(case, last, judged)
         measured.error = failure.message if failure else None
     verdicts = tuple(
         verify(each, balances(chain, keys, each.pubkey, before[each.pubkey])) for each in case.ground_truth.assertions
     )
-    done = [each for step in taken for each in step.instructions]
-    last = next((step.sent for step in reversed(taken) if step.sent is not None), None)
+    return Outcome(failure is None, judged, verdicts, failure)
+
+
+def _score(case: Case, taken: list[Taken], keys: Keys, last: Transaction | None, failure: Failure | None) -> Score:
     # Where no transaction is to be sent, none that was sent is what success on the chain means.
     none_wanted = case.ground_truth.transaction_status == "None"
     onchain = last is None and failure is None if none_wanted else bool(last and last.succeeded)
-    judged = score(case.ground_truth, done, succeeded=onchain, address=keys.address)
-    return Outcome(failure is None, judged, verdicts, failure)
+    done = [each for step in taken for each in step.instructions]
+    return score(case.ground_truth, done, succeeded=onchain, address=keys.address)
+
+
+def _unwanted(case: Case, last: Transaction | None, judged: Score) -> Failure | None:
+    """What the case wants otherwise of a run that came to its end well."""
+    truth = case.ground_truth
+    if truth.transaction_status == "Failure" and last is not None and last.succeeded:
+        return Failure("transaction", "its transaction succeeded, and the case wants one that fails")
+    if truth.min_score is not None and judged.value < truth.min_score:
+        return Failure("agent", f"its score is {judged.value:.4g}, and the case wants {truth.min_score:g} at least")
+    return None
 
 
 def _flow(scene: Scene) -> list[Taken]:

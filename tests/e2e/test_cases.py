@@ -187,6 +187,48 @@ def test_criteria_decide_where_there_are_some(tmp_path: Path) -> None:
     assert run(tmp_path, flow(tmp_path, *map(dict, steps), success_criteria=one))[0].returncode == 0
 
 
+def test_the_chains_share_is_that_of_the_last_transaction(tmp_path: Path) -> None:
+    steps = [{"amount": GOOD}, {"amount": TOO_MUCH, "critical": False}]
+    done, session = run(tmp_path, flow(tmp_path, *map(dict, steps)))
+    assert (done.returncode, session["metadata"]["score"]["onchain"], session["final_result"]["score"]) == (0, 0.0, 0.0)
+    (tmp_path / "session_it.json").unlink()
+    other = [{"amount": TOO_MUCH, "critical": False}, {"amount": GOOD}]
+    done, session = run(tmp_path, flow(tmp_path, *other))
+    assert (done.returncode, session["metadata"]["score"]["onchain"], session["final_result"]["score"]) == (0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("case", "changed", "kind", "why"),
+    [
+        ("004", ("min_score: 0.5", "min_score: 0.9"), "agent", "its score is 0.5, and the case wants 0.9 at least"),
+        ("001", ("status: Success", "status: Failure"), "transaction", "the case wants one that fails"),
+    ],
+)
+def test_what_the_ground_truth_wants_decides(
+    tmp_path: Path, case: str, changed: tuple[str, str], kind: str, why: str
+) -> None:
+    (file,) = (ROOT / "benchmarks").glob(f"{case}-*.yml")
+    text = file.read_text()
+    assert text.count(changed[0]) == 1
+    (tmp_path / "it.yml").write_text(text.replace(*changed))
+    done, session = run(tmp_path, tmp_path / "it.yml")
+    final = session["final_result"]
+    assert (done.returncode, final["success"], final["status"], final["error"]["kind"]) == (1, False, "Failed", kind)
+    assert why in final["error"]["message"]
+    assert final["score"] == (0.5 if case == "004" else 1.0)
+
+
+def test_an_assertion_that_fails_is_told(tmp_path: Path) -> None:
+    text = (ROOT / "benchmarks" / "001-sol-transfer.yml").read_text()
+    (tmp_path / "it.yml").write_text(text.replace("899995000", "5"))
+    done, session = run(tmp_path, tmp_path / "it.yml")
+    assert "not as asserted: SolBalance of USER_WALLET_PUBKEY should be 5, and is 899995000" in done.stdout
+    assert done.stdout.count("not as asserted") == 1
+    (tmp_path / "session_it.json").unlink()
+    done, session = run(tmp_path, tmp_path / "it.yml", "--json")
+    assert json.loads(done.stdout)["assertions"] == session["metadata"]["assertions"]
+
+
 SLOW = """
 import sys, time
 from runner.agents import AGENTS, Move
@@ -198,6 +240,17 @@ class Slow:
         return AGENTS["deterministic"]().act(case, task, tools)
 sys.exit(main(sys.argv[1:], agents={"slow": Slow}))
 """
+
+
+def test_the_limit_of_the_run_holds_after_that_of_a_step(tmp_path: Path) -> None:
+    path = flow(tmp_path, {"amount": GOOD, "timeout": 0.3, "critical": False}, {"amount": GOOD, "prompt": "step 1"})
+    command = [sys.executable, "-c", SLOW, str(path), "--agent", "slow", "--sessions-dir", str(tmp_path)]
+    command += ["--execution-id", "it", "--timeout", "1.5"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
+    final = json.loads((tmp_path / "session_it.json").read_text())["final_result"]
+    assert (done.returncode, final["error"]["kind"]) == (124, "timeout")
+    assert final["error"]["message"] == "the run took longer than its limit of 1.5 s"
+    assert final["execution_time_ms"] >= 1500
 
 
 def test_a_step_has_a_limit_of_its_own_and_the_run_goes_on(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from runner.agents import AGENTS, Agents
 from runner.errors import RunnerError, StoppedError
 from runner.options import read
+from runner.otel_file import warning
 from runner.record import Mode, Order
 from runner.session import sessions_dir
 from runner.stop import Stop
@@ -64,6 +65,9 @@ def _run(options: argparse.Namespace, mode: Mode, agents: Agents, stop: Stop) ->
 
             return validate(paths, as_json=options.json, quiet=options.quiet)
         cases = [case for path in paths for case in [load(path, ids)] * options.repeat]
+    odd = warning(os.environ)
+    if odd and not options.quiet:
+        print(f"Warning: {odd}", file=sys.stderr)
     folder = sessions_dir(options.sessions_dir)
     orders = [_order(case, options, folder, mode) for case in cases]
     if len(orders) > 1:
@@ -119,9 +123,7 @@ def _run_many(orders: list[Order], options: argparse.Namespace, agents: Agents, 
         print("\r\033[K", end="", file=sys.stderr, flush=True)
     rows = summary.rows(told)
     if options.json:
-        import orjson
-
-        print(orjson.dumps({"summary": [row._asdict() for row in rows]}).decode(), flush=True)
+        _print_json({"summary": [row._asdict() for row in rows]})
     elif not options.quiet:
         print(f"\n{summary.table(rows)}", flush=True)
     return 130 if stop.interrupted else many.failed([each["exit_status"] for each in told])
@@ -161,17 +163,25 @@ def _print(told: dict[str, Any], options: argparse.Namespace) -> None:
     """One execution: its lines, or its JSON; what broke it goes to stderr."""
     if "died" in told:
         name = f"{told['benchmark_id']} ({told['execution_id']})"
-        _print_error(f"running {name}: {told['died']}", told["hint"])
+        message = f"running {name}: {told['died']}"
+        if options.json:
+            error = {"kind": "internal", "message": message}
+            _print_json({**told, "success": False, "score": None, "status": "Failed", "error": error})
+        _print_error(message, told["hint"])
         return
     if options.json:
-        import orjson
-
-        print(orjson.dumps({k: v for k, v in told.items() if k not in ("hint", "text")}).decode(), flush=True)
+        _print_json(told)
     elif not options.quiet:
         print(told["text"], flush=True)
     failure = told["error"]
     if failure and failure["kind"] in BROKEN:
         _print_error(failure["message"], told["hint"])
+
+
+def _print_json(told: dict[str, Any]) -> None:
+    import orjson
+
+    print(orjson.dumps({k: v for k, v in told.items() if k not in ("hint", "text", "died")}).decode(), flush=True)
 
 
 def _print_error(message: str, hint: str) -> None:

@@ -41,6 +41,7 @@ class Ended:
             "benchmark_id": self.order.case.id,
             "agent": self.order.agent,
             **self.outcome.to_json(),
+            "assertions": [verdict.to_json() for verdict in self.outcome.verdicts],
             "execution_time_ms": self.elapsed_ms,
             "session_file": legible(self.session_file),
             "otel_file": legible(self.otel_file) if self.otel_file else None,
@@ -108,9 +109,14 @@ def _recorded(
         record.event("Error", 0, {"kind": outcome.failure.kind, "message": outcome.failure.message})
     record.event("SessionEnd", 0, outcome.to_json())
     elapsed_ms = clock.elapsed_ms()
-    session.write(record.closed(outcome, elapsed_ms))
-    if tracing is not None:
-        tracing.close()
+    try:
+        session.write(record.closed(outcome, elapsed_ms))
+    except RunnerError as error:
+        told = f"{error.why}. What it would have said: {outcome.text}"
+        raise RunnerError(error.doing, error.subject, told, error.hint) from error
+    finally:
+        if tracing is not None:
+            tracing.close()
     return Ended(order, outcome, elapsed_ms, session.path, file.path if file else None, exit_status, hint)
 
 

@@ -11,11 +11,13 @@ from typing import Any
 import orjson
 
 from runner.claim import lock
-from runner.errors import RunnerError, UsageError
+from runner.errors import RunnerError, UsageError, legible
 
 LOCK = "ofd-lock"
+VARIABLE = "REEV_ENHANCED_OTEL_FILE"
 
 
+OFF = ("0", "false", "off", "no")
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
@@ -39,12 +41,20 @@ def exported(environment: Mapping[str, str]) -> bool:
 
 def place(folder: Path, execution_id: str, environment: Mapping[str, str]) -> Place | None:
     """Where the settings put the telemetry; None where they turn it off."""
-    if environment.get("REEV_ENHANCED_OTEL") == "0" or _disabled(environment):
+    if environment.get("REEV_ENHANCED_OTEL", "").lower() in OFF or _disabled(environment):
         return None
     usual = folder / f"enhanced_otel_{execution_id}.jsonl"
-    wanted = environment.get("REEV_ENHANCED_OTEL_FILE")
+    wanted = environment.get(VARIABLE)
     path = Path(wanted.replace("{session_id}", execution_id)) if wanted else usual
     return Place(path, own=path.absolute() == usual.absolute())
+
+
+def warning(environment: Mapping[str, str]) -> str | None:
+    """What is odd about the settings, though they can be followed."""
+    wanted = environment.get(VARIABLE)
+    if not wanted or "{session_id}" in wanted:
+        return None
+    return f"{VARIABLE}={legible(wanted)} names no {{session_id}}: the lines of all runs go into this one file"
 
 
 class OtelFile:

@@ -50,6 +50,12 @@ class Outcome:
     verdicts: tuple[Verdict, ...]
     failure: Failure | None
 
+    @property
+    def text(self) -> str:
+        told = self.to_json()
+        why = f": {self.failure.message}" if self.failure else ""
+        return f"{told['status']}, score {told['score']:.4g}{why}"
+
     def to_json(self) -> dict[str, Any]:
         return {
             "success": self.succeeded,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,8 +80,7 @@ def _taken(scene: Scene, step: FlowStep, before: str) -> Taken:
     except StepTimeoutError as error:
         _tell(scene, step, Move(()), None, "Failed", str(error))
         return Taken(False, why=str(error), kind="timeout")
-    called = any(call["status"] == "success" for call in scene.record.tools[calls:])
-    found = _judge(scene.case, move, sent, called)
+    found = _judge(scene.case, move, sent, scene.record.tools[calls:])
     _tell(scene, step, move, sent, "Succeeded" if found.succeeded else "Failed", found.why)
     return found
 
@@ -99,12 +99,16 @@ def skip(scene: Scene, step: FlowStep, why: str) -> Taken:
     return Taken(False, why=f"not taken: {why}")
 
 
-def _judge(case: Case, move: Move, sent: Transaction | None, called: bool) -> Taken:
+def _judge(case: Case, move: Move, sent: Transaction | None, calls: Sequence[dict[str, Any]]) -> Taken:
+    """`calls`: those of this step, as the record has them."""
     if sent is not None:
         return Taken(sent.succeeded, move.instructions, sent, sent.error or "", "transaction")
+    refused = next((call for call in reversed(calls) if call["status"] != "success"), None)
+    told = f"; the last call that was refused: {refused['tool_name']}: {refused['error_message']}" if refused else ""
     if case.ground_truth.transaction_status == "None":
-        return Taken(called, why="" if called else "the agent called no tool, or none with success")
-    return Taken(False, why=IDLE)
+        called = any(call["status"] == "success" for call in calls)
+        return Taken(called, why="" if called else f"the agent called no tool, or none with success{told}")
+    return Taken(False, why=IDLE + told)
 
 
 def _execute(scene: Scene, move: Move) -> Transaction | None:

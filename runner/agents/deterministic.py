@@ -27,7 +27,7 @@ class Deterministic:
         for name, arguments in calls:
             called = tools.call(name, arguments)
             if called.error is not None:
-                raise _unplayable(case, f"{name} refused: {called.error}")
+                raise _unplayable(case, f"{name} refused: {called.error}", "mend what ground_truth has it called with")
             instructions += called.instructions
         return Move(tuple(instructions))
 
@@ -65,5 +65,5 @@ def _transfer(operation: str, user: Name, recipient: Name, amount: bytes, mint: 
     }
 
 
-def _unplayable(case: Case, why: str) -> AgentError:
-    return AgentError("playing the ground truth of", case.id, why, "choose another --agent, or give the data of each")
+def _unplayable(case: Case, why: str, hint: str = "give the data of each instruction, or tool_calls") -> AgentError:
+    return AgentError("playing the ground truth of", case.id, why, f"choose another --agent, or {hint}")

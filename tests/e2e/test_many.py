@@ -11,6 +11,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from runner.summary import rows
 from tests.harness import ROOT, wait_until
 
 FIRST, FAILS = (str(ROOT / "benchmarks" / f"{name}.yml") for name in ("001-sol-transfer", "003-spl-transfer-fail"))
@@ -68,6 +69,24 @@ def test_one_whose_process_is_killed_fails_alone(tmp_path: Path) -> None:
     assert ended == {True: 2, False: 1}
 
 
+def test_one_whose_process_is_killed_has_a_line_of_json_like_the_others(tmp_path: Path) -> None:
+    done = run(FIRST, FAILS, "--agent", "dies", "--json", "--sessions-dir", tmp_path)
+    good, died, last = map(json.loads, done.stdout.splitlines())
+    assert (good["success"], died["success"], died["status"], died["exit_status"]) == (True, False, "Failed", 1)
+    assert (died["benchmark_id"], died["score"]) == ("003-spl-transfer-fail", None)
+    assert "was killed by SIGKILL" in died["error"]["message"]
+    assert (tmp_path / f"session_{died['execution_id']}.json").exists()
+    assert [row["mean_score"] for row in last["summary"]] == [1.0, None]
+
+
+def test_the_summary_of_several_runs_has_their_median_and_mean() -> None:
+    told = [
+        {"benchmark_id": "a", "success": ms < 50, "score": ms / 100, "execution_time_ms": ms} for ms in (10, 90, 20)
+    ]
+    (row,) = rows([*told, {"benchmark_id": "a", "died": "killed"}])
+    assert (row.runs, row.succeeded, row.failed, row.mean_score, row.median_ms) == (4, 2, 2, 0.4, 20)
+
+
 def test_one_that_cannot_leave_its_files_says_why_and_the_others_go_on(tmp_path: Path) -> None:
     shared = {**os.environ, "REEV_ENHANCED_OTEL_FILE": str(tmp_path / "shared.jsonl")}
     command = [sys.executable, "-c", PROGRAM, FIRST, "--repeat", "3", "--jobs", "3", "--agent", "slow"]
@@ -76,6 +95,8 @@ def test_one_that_cannot_leave_its_files_says_why_and_the_others_go_on(tmp_path:
     assert done.returncode not in (0, 3)
     assert "another run writes to it" in done.stderr
     assert "{session_id}" in done.stderr
+    assert "Warning: REEV_ENHANCED_OTEL_FILE" in done.stderr
+    assert done.stderr.count("Warning") == 1
     assert "Traceback" not in done.stderr
     assert "✔ 001-sol-transfer" in done.stdout
 

@@ -25,7 +25,7 @@ RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 # The real runner with agents of ours beside its own. `patient` goes on when a byte or the end comes on stdin.
 PROGRAM = """
-import os, sys
+import os, resource, sys
 from runner.agents import AGENTS, Move
 from runner.cli import main
 
@@ -46,6 +46,17 @@ class Busy:
             except Exception:
                 pass
 
+class Clumsy:
+    def act(self, case, task, tools):
+        tools.call("get_account_balance", {"pubkey": "USER_WALLET_PUBKEY"})
+        tools.call("sol_transfer", {"user_pubkey": "USER_WALLET_PUBKEY", "amount": "100000000"})
+        return Move(())
+
+class Squeezed:
+    def act(self, case, task, tools):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))  # the stub fitted in, the result will not
+        return AGENTS["deterministic"]().act(case, task, tools)
+
 class Idle:
     def act(self, case, task, tools):
         return Move(())
@@ -54,7 +65,7 @@ class Broken:
     def act(self, case, task, tools):
         return {}["the agent's mistake"]
 
-ours = {"patient": Patient, "busy": Busy, "idle": Idle, "broken": Broken}
+ours = {"patient": Patient, "busy": Busy, "idle": Idle, "clumsy": Clumsy, "squeezed": Squeezed, "broken": Broken}
 sys.exit(main(sys.argv[1:], agents={**AGENTS, **ours}))
 """
 
@@ -392,6 +403,21 @@ def test_an_agent_that_proposes_nothing_has_failed(tmp_path):
     final = only_session(tmp_path)["final_result"]
     assert (final["success"], final["score"]) == (False, 0.0)
     assert final["error"] == {"kind": "agent", "message": "the agent proposed no instruction"}
+
+
+def test_an_agent_whose_call_was_refused_is_told_so(tmp_path):
+    assert run_ours("clumsy", tmp_path).returncode == 1
+    said = only_session(tmp_path)["final_result"]["error"]["message"]
+    assert said.startswith("the agent proposed no instruction; the last call that was refused: sol_transfer: argument")
+
+
+def test_a_result_for_which_there_is_no_room_is_told(tmp_path):
+    ended = run_ours("squeezed", tmp_path, REEV_ENHANCED_OTEL="0")
+    assert ended.returncode == 1
+    assert "writing the session file" in ended.stderr
+    assert "What it would have said: Succeeded, score 1" in ended.stderr
+    assert only_session(tmp_path)["final_result"] is None
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_a_killed_runner_leaves_no_result_and_a_free_lock_and_its_id_can_be_used_again(tmp_path):

@@ -108,7 +108,8 @@ def test_the_telemetry_lies_beside_the_session_unless_a_setting_moves_it(tmp_pat
     assert (str(elsewhere.path), elsewhere.own) == ("/there/x/x.jsonl", False)
     spelled = place(tmp_path, "x", {"REEV_ENHANCED_OTEL_FILE": f"{tmp_path}/enhanced_otel_{{session_id}}.jsonl"})
     assert spelled.own
-    assert place(tmp_path, "x", {"REEV_ENHANCED_OTEL": "0"}) is None
+    for word in ("0", "false", "False", "off", "no"):
+        assert place(tmp_path, "x", {"REEV_ENHANCED_OTEL": word}) is None
     assert place(tmp_path, "x", {"OTEL_SDK_DISABLED": "true"}) is None
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import orjson
-
 from runner.agents import Agent
 from runner.case import Case, FlowStep
 from runner.chain import Chain, Transaction
@@ -16,8 +14,8 @@ from runner.score import Score, score, verify
 from runner.state import balances, lamports, prepare
 from runner.step import Scene, Taken, skip, take
 from runner.stop import Stop
-from runner.toolbox import RecordedTools
-from runner.tools import NAMES, Bench, Tools
+from runner.toolbox import RecordedTools, prompt
+from runner.tools import Bench, Tools
 from runner.tracing import AGENT_NAME, PROMPT, Tracing
 
 
@@ -30,8 +28,7 @@ def play(
 ) -> Outcome:
     """Raises ChainError and AgentError as the two do, and StoppedError where `stop` ends the run."""
     case = record.order.case
-    asked = {"tool_name_list": list(NAMES), "user_prompt": case.prompt, "final_prompt": case.prompt}
-    about: dict[str, str | int | float] = {PROMPT: orjson.dumps(asked).decode(), AGENT_NAME: record.order.agent}
+    about: dict[str, str | int | float] = {PROMPT: prompt(case.prompt), AGENT_NAME: record.order.agent}
     with tracing.span("execution", case.id, {**about, "reev.benchmark_id": case.id}) as measured:
         chain, agent, keys = open_chain(), make_agent(), fresh(case)
         prepare(chain, case, keys)

@@ -15,8 +15,8 @@ from runner.keys import Keys
 from runner.record import Record, total
 from runner.state import observe, unobserved
 from runner.stop import StepTimeoutError, Stop
-from runner.toolbox import RecordedTools
-from runner.tracing import COST, INPUT_TOKENS, OUTPUT_TOKENS, STEP_STATUS, Measured, Tracing
+from runner.toolbox import RecordedTools, prompt
+from runner.tracing import COST, INPUT_TOKENS, OUTPUT_TOKENS, PROMPT, STEP_STATUS, Measured, Tracing
 
 IDLE = "the agent proposed no instruction"
 
@@ -55,7 +55,9 @@ def take(scene: Scene, step: FlowStep, before: str) -> Taken:
     Raises AgentError, ChainError and StoppedError: they end the run, and no step goes on after them.
     """
     used = len(scene.record.usage)
-    with scene.tracing.span("step", f"step_{step.step or 1}", {}) as measured:
+    about = {PROMPT: prompt(step.prompt)} if scene.case.flow else {}  # a single one is that of the run
+    with scene.tracing.span("step", f"step_{step.step or 1}", about) as measured:
+        measured.attributes[STEP_STATUS] = "Failed"  # also where the run breaks in it
         try:
             found = _taken(scene, step, before)
         except (RunnerError, StoppedError) as error:

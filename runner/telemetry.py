@@ -24,6 +24,7 @@ from runner.tracing import (
     AGENT_NAME,
     COST,
     INPUT_TOKENS,
+    MODEL,
     OUTPUT_TOKENS,
     PROMPT,
     STEP_STATUS,
@@ -145,8 +146,8 @@ class Lines(SpanProcessor):
         attributes, at = span.attributes or {}, span.start_time or 0
         if attributes[KIND] == "execution":
             self._began = at
-            metadata = {"liveness": LOCK} if self._liveness else {}
-            self._line("Prompt", at, prompt=_json(attributes[PROMPT]), metadata=metadata)
+        if PROMPT in attributes:
+            self._line("Prompt", at, prompt=_json(attributes[PROMPT]), metadata=self._place(span.name, attributes))
         elif attributes[KIND] == "tool":
             arguments = _json(attributes[TOOL_ARGUMENTS])
             self._line("ToolInput", at, tool_input={"tool_name": attributes[TOOL_NAME], "tool_args": arguments})
@@ -162,11 +163,20 @@ class Lines(SpanProcessor):
                 "error_message": span.status.description if failed else None,
             }
             self._line("ToolOutput", at, step_nanos=at - (span.start_time or at), tool_output=output)
-        elif attributes[KIND] == "step" and STEP_STATUS in attributes:  # else the run broke in it
+        elif attributes[KIND] == "step":
             metadata: dict[str, Any] = {"step_name": span.name, "status": attributes[STEP_STATUS]}
             if INPUT_TOKENS in attributes:
                 metadata["usage"] = {name: attributes.get(attribute) for name, attribute in USAGE.items()}
             self._line("StepComplete", at, metadata=metadata)
+
+    def _place(self, name: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
+        """Of a prompt: the run's first, a step's, or what a model was told."""
+        match attributes[KIND]:
+            case "execution":
+                return {"liveness": LOCK} if self._liveness else {}
+            case "step":
+                return {"step_name": name}
+        return {"model": attributes[MODEL]}
 
     def _line(self, event_type: str, at: int, *, step_nanos: int | None = None, **carried: Any) -> None:
         event = {

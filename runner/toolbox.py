@@ -11,12 +11,13 @@ from runner.agents import A, Called
 from runner.errors import StoppedError
 from runner.record import Record
 from runner.stop import Stop
-from runner.tools import Bench, Tool, ToolError
+from runner.tools import NAMES, Bench, Tool, ToolError
 from runner.tools.parameters import read
 from runner.tracing import (
     INPUT_TOKENS,
     MODEL,
     OUTPUT_TOKENS,
+    PROMPT,
     PROVIDER,
     TOOL_ARGUMENTS,
     TOOL_NAME,
@@ -28,12 +29,18 @@ from runner.tracing import (
 REFUSED = "refused"
 
 
+def prompt(user: str, final: str | None = None) -> str:
+    """A prompt as spans carry it, JSON. `final`: what a model was told in the end; None where none was, or not yet."""
+    return orjson.dumps({"tool_name_list": NAMES, "user_prompt": user, "final_prompt": final}).decode()
+
+
 class RecordedTools:
     def __init__(
         self, tools: Mapping[str, Tool[Any]], bench: Bench, record: Record, tracing: Tracing, stop: Stop
     ) -> None:
         self._tools, self._bench, self._record, self._tracing, self._stop = tools, bench, record, tracing, stop
         tracing.follow(record)
+        self._prompt: str | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -55,6 +62,8 @@ class RecordedTools:
     def request(self, model: str, provider: str, ask: Callable[[], A]) -> A:
         """Asks a model; the question, its tokens and its time are traced and recorded, also where it fails."""
         about = {MODEL: model, PROVIDER: provider}
+        if self._prompt is not None:
+            about[PROMPT], self._prompt = self._prompt, None
         with self._stop.shield(), self._tracing.span("model", model, about) as measured:
             told: dict[str, Any] = {"model": model}
             try:
@@ -69,6 +78,10 @@ class RecordedTools:
             finally:
                 self._record.event("LlmRequest", 1, told, at=measured.started_at)
         return reply
+
+    def told(self, user: str, final: str) -> None:
+        """Says what the next question to a model puts to it, for a prompt of the user."""
+        self._prompt = prompt(user, final)
 
     def spend(self, usage: Mapping[str, Any]) -> None:
         self._record.usage.append(dict(usage))

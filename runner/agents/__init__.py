@@ -73,6 +73,9 @@ class Toolbox(Protocol):
     def request(self, model: str, provider: str, ask: Callable[[], A]) -> A:
         """Has the question asked, and records it."""
 
+    def told(self, user: str, final: str) -> None:
+        """Records what the next question puts to a model, beside the user's prompt that it is made of."""
+
     def spend(self, usage: Mapping[str, Any]) -> None:
         """Records what a prompt has cost, however it ended."""
 

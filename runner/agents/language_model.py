@@ -51,7 +51,9 @@ class LanguageModel:
 
     def act(self, case: Case, task: Task, tools: Toolbox) -> Move:
         """Asks, and has the tools called that it asks for, until it answers without a call or a bound is met."""
-        self._messages += going_on(self._messages, task) if self._messages else opening(case, task)
+        begun = going_on(self._messages, task) if self._messages else opening(case, task)
+        tools.told(task.prompt, "\n\n".join(each["content"] for each in begun if each["role"] != "tool"))
+        self._messages += begun
         self._usage = Usage(self._model)
         try:
             return self._converse(tools)

@@ -137,6 +137,12 @@ def test_each_step_is_told_of(tmp_path: Path) -> None:
     lines = (tmp_path / "enhanced_otel_it.jsonl").read_text().splitlines()
     names = [e["metadata"]["step_name"] for e in map(json.loads, lines) if e["event_type"] == "StepComplete"]
     assert names == ["step_1", "step_2"]
+    prompts = [event for event in map(json.loads, lines) if event["event_type"] == "Prompt"]
+    assert [(e["prompt"]["user_prompt"], e["metadata"].get("step_name")) for e in prompts] == [
+        ("x", None),
+        ("step 1", "step_1"),
+        ("step 2", "step_2"),
+    ]
 
 
 def steps_in_telemetry(home: Path) -> list[tuple[str, str]]:
@@ -158,7 +164,7 @@ def test_the_step_in_which_a_run_breaks_is_told_of(tmp_path: Path) -> None:
     assert done.returncode == 3
     assert told(session) == ["Succeeded", "Failed"]
     assert "get_account_balance refused" in session["final_result"]["data"]["steps"][1]["info"]["reason"]
-    assert steps_in_telemetry(tmp_path) == [("step_1", "Succeeded")]
+    assert steps_in_telemetry(tmp_path) == [("step_1", "Succeeded"), ("step_2", "Failed")]
 
 
 def test_a_critical_step_that_fails_ends_the_flow(tmp_path: Path) -> None:

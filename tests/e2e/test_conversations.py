@@ -152,17 +152,26 @@ def test_a_conversation(path: Path, tmp_path: Path) -> None:
         assert result["data"]["steps"][0]["thought"] == expect["thought"]
     if "usage" in expect:
         assert session["metadata"]["usage"] == expect["usage"]
-        if done.returncode != 3:
-            assert telemetry_usage(tmp_path) == {
-                name: pytest.approx(expect["usage"][name]) for name in ("input_tokens", "output_tokens", "cost_usd")
-            }
+        assert telemetry_usage(tmp_path) == {
+            name: pytest.approx(expect["usage"][name]) for name in ("input_tokens", "output_tokens", "cost_usd")
+        }
     if "prompted" in expect:
         prompts = [m["content"] for m in service.asked[-1]["messages"] if m["role"] == "user"]
         assert expect["prompted"] in prompts[-1]
+    if service.asked:
+        opening = service.asked[0]["messages"][:2]
+        assert final_prompts(tmp_path)[0] == "\n\n".join(message["content"] for message in opening)
     asked = [event for event in session["events"] if event["event_type"] == "LlmRequest"]
     assert len(asked) >= min(1, len(service.asked))
     files = "".join(file.read_text() for file in tmp_path.iterdir())
     assert KEY not in files + said
+
+
+def final_prompts(home: Path) -> list[str]:
+    """What the model was told, as the telemetry has it, step by step."""
+    events = [json.loads(line) for line in (home / "enhanced_otel_it.jsonl").read_text().splitlines()]
+    prompts = [event["prompt"]["final_prompt"] for event in events if event["event_type"] == "Prompt"]
+    return [told for told in prompts if told is not None]
 
 
 def telemetry_usage(home: Path) -> dict[str, Any]:

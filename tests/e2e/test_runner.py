@@ -266,6 +266,7 @@ def test_the_files_have_the_documented_shape(folder, case):
         assert RFC3339.fullmatch(event["timestamp"])
     assert events[0]["metadata"] == {"liveness": "ofd-lock"}
     assert events[0]["prompt"]["user_prompt"] == document["final_result"]["data"]["prompt"]
+    assert events[0]["prompt"]["final_prompt"] is None, "no model was told anything"
     assert events[1]["tool_input"]["tool_args"] == document["final_result"]["tools"][0]["params"]
     assert events[2]["tool_output"]["results"] == document["final_result"]["tools"][0]["result"]
     assert events[2]["timing"]["step_timeuse_ms"] > 0
@@ -322,7 +323,8 @@ def test_a_signal_ends_the_run_and_the_session_says_so(tmp_path, number):
     assert document["end_time"] >= document["start_time"]
     assert document["metadata"]["score"] is None
     assert [call["tool_name"] for call in final["tools"]] == ["get_account_balance"]
-    assert [line["event_type"] for line in lines(tmp_path)] == ["Prompt", "ToolInput", "ToolOutput"]
+    assert [line["event_type"] for line in lines(tmp_path)] == ["Prompt", "ToolInput", "ToolOutput", "StepComplete"]
+    assert lines(tmp_path)[-1]["metadata"] == {"step_name": "step_1", "status": "Failed"}
     assert not lock_is_held(tmp_path / "enhanced_otel_x.jsonl")
 
 
@@ -361,7 +363,7 @@ def test_the_time_limit_ends_a_run_that_is_busy_and_swallows_exceptions(tmp_path
     assert len(outputs) > 10
     assert [output["results"] for output in outputs] == [call["result"] for call in final["tools"]]
     assert [output["success"] for output in outputs] == [call["status"] == "success" for call in final["tools"]]
-    assert len(lines(tmp_path)) == 1 + 2 * len(outputs)
+    assert len(lines(tmp_path)) == 2 + 2 * len(outputs)
 
 
 def test_an_interrupted_folder_starts_no_further_case(tmp_path):

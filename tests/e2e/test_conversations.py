@@ -221,7 +221,7 @@ def test_a_service_that_does_not_answer_ends_with_the_run(tmp_path: Path) -> Non
         thread.start()
         environ = {**os.environ, "ZAI_API_URL": f"http://127.0.0.1:{server.server_port}", "ZAI_API_KEY": KEY}
         command = [sys.executable, "-m", "runner", "benchmarks/001-sol-transfer.yml", "--agent", "glm-4.6"]
-        command += ["--timeout", "1", "--execution-id", "it", "--sessions-dir", str(tmp_path)]
+        command += ["--timeout", "4", "--execution-id", "it", "--sessions-dir", str(tmp_path)]
         done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=30)
         hang.set()
         server.shutdown()

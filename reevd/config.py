@@ -13,6 +13,7 @@ import yaml
 
 from reevd import __version__
 from reevd.errors import ConfigError
+from reevd.feed.address import check_address
 from reevd.feed.outcome import TERMINAL, check_command
 
 
@@ -180,8 +181,12 @@ def _check(option: Option, value: Any, where: str) -> Any:
         return number
     if not isinstance(value, str) or (not value and option.default):
         raise ConfigError("reading", where, f"{value!r} is no text", f"default: {option.default}")
-    if value and option.name in ADDRESSES and not value.startswith(("http://", "https://")):
-        raise ConfigError("reading", where, f"{value!r} is no address", "such as http://127.0.0.1:4318")
+    if value and option.name in ADDRESSES:
+        try:
+            check_address(value)
+        except ValueError as error:
+            why = f"{value!r} is no address to send to: {error}"
+            raise ConfigError("reading", where, why, "such as http://127.0.0.1:4318") from None
     if option.choices and value not in option.choices:
         raise ConfigError("reading", where, f"{value!r} is unknown", f"one of: {', '.join(option.choices)}")
     return value

@@ -61,8 +61,11 @@ class Bridge(logging.Handler):
         structlog.get_logger(record.name).log(record.levelno, record.getMessage().strip(), exc_info=record.exc_info)
 
 
-def configure(log_format: str) -> None:
-    """`json`, `console` or `auto` (console where stderr is a terminal). Call once a process."""
+def configure(log_format: str) -> Outlet:
+    """`json`, `console` or `auto` (console where stderr is a terminal). Call once a process.
+
+    Who ends the process without Python's own way out closes the outlet first: the last lines say why.
+    """
     console = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
     outlet = Outlet(2)
     atexit.register(outlet.close)
@@ -82,6 +85,7 @@ def configure(log_format: str) -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(handlers=[Bridge()], level=logging.WARNING, force=True)
+    return outlet
 
 
 def silence() -> None:

@@ -97,26 +97,24 @@ def wanting(settings: dict[str, Any]) -> list[Follower]:
 
 def main(arguments: Sequence[str]) -> int:
     settings = orjson.loads(arguments[1])
-    log.configure(settings["log_format"])
+    outlet = log.configure(settings["log_format"])
     stopping = threading.Event()
-    threads = [
-        threading.Thread(target=_guarded, args=(each, settings["database"], settings["path"], stopping), daemon=True)
-        for each in wanting(settings)
-    ]
+
+    def guarded(follower: Follower) -> None:
+        """One that breaks ends the process, which the daemon starts anew."""
+        try:
+            follow(follower, settings["database"], settings["path"], stopping)
+        except BaseException:
+            logger.exception("following failed", follower=follower.name)
+            outlet.close()
+            os._exit(1)
+
+    threads = [threading.Thread(target=guarded, args=(each,), daemon=True) for each in wanting(settings)]
     for thread in threads:
         thread.start()
     sys.stdin.buffer.read()
     stopping.set()
     return 0
-
-
-def _guarded(*arguments: Any) -> None:
-    """A follower that breaks ends the process, which the daemon starts anew."""
-    try:
-        follow(*arguments)
-    except BaseException:
-        logger.exception("following failed")
-        os._exit(1)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from reevd.runs.redact import SECRET
 FORWARD_BATCH, NOTICE_BATCH = 50, 32
 AT_ONCE = 4
 POST_SECONDS = 10.0
+MOST_LINES = 10
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0
 
 log = structlog.get_logger("reevd.feed")
@@ -59,21 +60,31 @@ class Forward:
         self.wanted = Wanted()
 
     def deliver(self, outbox: Outbox, items: Sequence[tuple[Waiting, Outcome]]) -> float:
-        waiting = [item for item, _ in items]
-        sent = sending.post(self._url, self._encode([o for _, o in items]), self._headers, POST_SECONDS)
-        if sent.why and not sent.final:
-            outbox.failed()
-            if not self._failures:
-                log.warning("forwarding waits for the collector", why=sent.why, retry="for ever")
-            self._failures += 1
-            return pause(self._failures)
-        if self._failures:
-            log.info("the collector is back")
-        self._failures = 0
-        if sent.final:
-            log.error("the collector refuses for good", why=sent.why, executions=[i.execution_id for i in waiting])
-        outbox.done(waiting, given_up=sent.final)
+        portions, refused = [items], 0
+        while portions:
+            portion = portions.pop()
+            sent = sending.post(self._url, self._encode([o for _, o in portion]), self._headers, POST_SECONDS)
+            if sent.why and not sent.final:
+                return self._wait(outbox, sent.why)
+            if self._failures:
+                log.info("the collector is back")
+            self._failures = 0
+            if sent.final and (half := len(portion) // 2):  # the others of a portion are not to go with the one
+                portions += [portion[half:], portion[:half]]
+                continue
+            if sent.final and (refused := refused + 1) <= MOST_LINES:
+                log.error("the collector refuses for good", execution_id=portion[0][1].execution_id, why=sent.why)
+            outbox.done([item for item, _ in portion], given_up=sent.final)
+        if refused > MOST_LINES:
+            log.error("the collector refuses for good, others too", count=refused - MOST_LINES)
         return len(items) / self._rate
+
+    def _wait(self, outbox: Outbox, why: str) -> float:
+        outbox.failed()
+        if not self._failures:
+            log.warning("forwarding waits for the collector", why=why, retry="for ever")
+        self._failures += 1
+        return pause(self._failures)
 
 
 class Notice:

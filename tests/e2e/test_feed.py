@@ -167,13 +167,15 @@ def test_only_what_is_wanted(tmp_path: Path) -> None:
 
 def test_a_notice_that_fails_is_tried_again_and_one_that_always_does_is_given_up(tmp_path: Path) -> None:
     with loopback() as hook:
-        hook.answers = [500, 302, 404]
+        hook.answers = [500, 302, 422]
         with daemon(tmp_path, notice_webhook=hook.address, notice_attempts=2, **FAST) as running:
             wait_until(Path(f"{running.database}-feed").exists, "it follows", log=running.log)
             leave(running.sessions, "a", fresh("a"))
-            wait_until(lambda: "notice given up" in running.log(), "a redirect is final", log=running.log)
+            wait_until(lambda: "notice given up" in running.log(), "twice is enough", log=running.log)
             leave(running.sessions, "b", fresh("b"))
-            wait_until(lambda: running.log().count("notice given up") == 2, "so is a 404", log=running.log)
+            wait_until(
+                lambda: running.log().count("notice given up") == 2, "what is wrong in itself is final", log=running.log
+            )
             leave(running.sessions, "c", fresh("c"))
             wait_until(lambda: hook.got, "the next is told", log=running.log)
             assert [json.loads(got.body)["execution_id"] for got in hook.got] == ["c"]

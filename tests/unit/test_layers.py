@@ -22,7 +22,7 @@ LAYERS = (
     "derive",
     "reading",
     "change",
-    "feed.outcome",
+    "feed.outcome feed.address",
     "weigh files lock clock journal notify link log config schema mount memory feed.keeper",
     "tail watch listener store",
     "reader lookout rescan inspection forget compaction",
@@ -128,6 +128,7 @@ PURE = (
     "runs.job",
     "api.gate",
     "runs.redact",
+    "feed.address",
     "feed.outcome",
     "feed.spans",
 )

@@ -20,7 +20,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = config.load(given, os.environ)
         log.configure(settings.log_format)
         from reevd.daemon import run  # after the arguments: --help needs no daemon
+        from reevd.restoring import finish
 
+        finish(settings.database)
         return run(settings, lambda: config.load(given, os.environ))
     except ReevdError as error:
         print(f"Error: {error}", file=sys.stderr)
@@ -44,11 +46,12 @@ def _restore(given: list[str]) -> int:
         part for name in ("config", "database") if (value := getattr(asked, name)) for part in (f"--{name}", value)
     ]
     settings = config.load(flags, os.environ)
-    from reevd.restoring import put_back
+    from reevd.restoring import place, put_back
 
     log.silence()
-    aside = put_back(asked.file, settings.database)
-    print(f"{settings.database} is {asked.file} now" + (f"; what stood there is {aside}" if aside else ""))
+    database = place(settings.database, named=bool(asked.database or settings.database != config.DATABASE))
+    aside = put_back(asked.file, database)
+    print(f"{database} is {asked.file} now" + (f"; what stood there is {aside}" if aside else ""))
     return 0
 
 

@@ -44,6 +44,7 @@ class Option:
         return (f"REEVD_{self.name.upper()}", *self.env)
 
 
+DATABASE = "logs/state/reevd.sqlite3"
 OPTIONS = (
     Option(
         "sessions_dir",
@@ -55,7 +56,7 @@ OPTIONS = (
     Option("benchmarks_dir", "benchmarks", "folder of the benchmark cases (YAML)"),
     Option(
         "database",
-        "logs/state/reevd.sqlite3",
+        DATABASE,
         "SQLite database; its journal and lock stand beside it",
         systemd=("STATE_DIRECTORY", "reevd.sqlite3"),
     ),

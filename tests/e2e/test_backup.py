@@ -15,6 +15,9 @@ import pytest
 
 from tests.harness import ROOT, Daemon, daemon, leave, session
 
+NEW = ("--database", "logs/state/reevd.sqlite3")
+"""Where nothing stands, the place has to be named."""
+
 
 def command(home: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     environ = {k: v for k, v in os.environ.items() if not k.startswith("REEV")}
@@ -77,7 +80,7 @@ def test_restored_on_another_host_results_without_files_survive_the_loss_of_the_
         assert ctl(tmp_path, "backup", "copy.sqlite3").returncode == 0
     other = tmp_path / "other"
     other.mkdir()
-    assert restore(other, str(tmp_path / "copy.sqlite3")).returncode == 0
+    assert restore(other, str(tmp_path / "copy.sqlite3"), *NEW).returncode == 0
     with daemon(other) as running:
         assert known(running) == {"gone": "Completed"}
         running.stop()
@@ -136,7 +139,7 @@ def test_what_is_no_good_backup_is_refused_and_nothing_changes(tmp_path: Path, h
 
 def test_a_backup_of_an_older_schema_is_migrated(tmp_path: Path) -> None:
     shutil.copyfile(ROOT / "fixtures" / "db" / "v1.sqlite3", tmp_path / "copy.sqlite3")
-    assert restore(tmp_path, "copy.sqlite3").returncode == 0
+    assert restore(tmp_path, "copy.sqlite3", *NEW).returncode == 0
     with daemon(tmp_path) as running:
         assert known(running)
 

@@ -58,7 +58,7 @@ def _take(source: Source, outbox: Outbox, wanted: Wanted) -> None:
         outcomes, reached = source.since(position, TAKE)
         if reached == position:
             return
-        outbox.take(filter(wanted.takes, outcomes), source.birth, reached)
+        outbox.take(map(wanted.told, filter(wanted.takes, outcomes)), source.birth, reached)
         position = reached
         if len(outcomes) < TAKE:
             return
@@ -69,7 +69,8 @@ def _deliver(source: Source, outbox: Outbox, follower: Follower) -> float:
     due = outbox.due(time.time(), follower.batch)
     if not due:
         return LOOK_SECONDS
-    there = {outcome.execution_id: outcome for outcome in source.outcomes([item.execution_id for item in due])}
+    found = map(follower.wanted.told, source.outcomes([item.execution_id for item in due]))
+    there = {outcome.execution_id: outcome for outcome in found}
     # What was removed is no news any more, and what has ended in another way since comes again as that.
     items = [
         (i, there[i.execution_id]) for i in due if i.execution_id in there and there[i.execution_id].digest == i.digest

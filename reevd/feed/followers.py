@@ -57,7 +57,7 @@ class Forward:
         self._url, self._rate = f"{endpoint.rstrip('/')}/v1/traces", rate
         self._headers = {"Content-Type": "application/x-protobuf", **_headers(environ)}
         self._failures = 0
-        self.wanted = Wanted()
+        self.wanted = Wanted(calls=True)
 
     def deliver(self, outbox: Outbox, items: Sequence[tuple[Waiting, Outcome]]) -> float:
         portions, refused = [items], 0

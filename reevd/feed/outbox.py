@@ -79,7 +79,8 @@ class Outbox:
             for outcome in outcomes:
                 key = (self._name, outcome.execution_id)
                 query = "SELECT digest FROM told WHERE name = ? AND execution_id = ?"
-                if self._db.execute(query, key).fetchone() != (outcome.digest,):
+                told = self._db.execute(query, key).fetchone()
+                if told is None or not told[0].startswith(outcome.digest):
                     row = "INSERT OR REPLACE INTO waiting VALUES (?, ?, ?, 0, 0)"
                     self._db.execute(row, (*key, outcome.digest))
             row = "UPDATE follower SET birth = ?, number = ? WHERE name = ?"

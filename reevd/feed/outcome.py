@@ -24,7 +24,7 @@ TERMINAL = ("Completed", "Failed", "Stopped", "Timeout")
 
 
 class Outcome(NamedTuple):
-    """Times are RFC 3339 text."""
+    """Times are RFC 3339 text. tool_calls: how many are told of with it; 0 for who is told of none."""
 
     execution_id: str
     benchmark_id: str
@@ -35,23 +35,32 @@ class Outcome(NamedTuple):
     error_message: str | None
     started_at: str | None
     ended_at: str | None
+    tool_calls: int = 0
     calls: tuple[ToolCall, ...] = ()
 
     @property
     def digest(self) -> str:
-        """The same as long as there is nothing new to tell: a late result after a Timeout is news."""
-        return f"{self.status} {self.score} {self.ended_at}"
+        """The same as long as there is nothing new to tell: a late result after a Timeout is news, as is a late call.
+
+        With fewer calls it is what this begins with: they went with their file, which is no news.
+        """
+        calls = f" {self.tool_calls}" if self.tool_calls else ""
+        return f"{self.status} {self.score} {self.ended_at}{calls}"
 
     def to_json(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in FIELDS}
 
 
 class Wanted(NamedTuple):
-    """Which outcomes somebody wants to hear of. `since`: those that ended then or later; empty for all."""
+    """Which outcomes somebody wants to hear of. `since`: those that ended then or later; empty for all.
+
+    calls: with their tool calls
+    """
 
     statuses: Collection[str] = TERMINAL
     benchmarks: Sequence[str] = ("*",)
     since: str = ""
+    calls: bool = False
 
     def takes(self, outcome: Outcome) -> bool:
         return (
@@ -59,6 +68,10 @@ class Wanted(NamedTuple):
             and (outcome.ended_at or "") >= self.since
             and any(fnmatch.fnmatchcase(outcome.benchmark_id, pattern) for pattern in self.benchmarks)
         )
+
+    def told(self, outcome: Outcome) -> Outcome:
+        """What there is to tell of it."""
+        return outcome if self.calls else outcome._replace(tool_calls=0, calls=())
 
 
 def check_command(command: Sequence[str]) -> None:

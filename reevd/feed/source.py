@@ -11,7 +11,7 @@ from reevd.feed.outcome import FIELDS, Outcome
 from reevd.model import ToolCall
 
 BUSY_MS = 10_000
-COLUMNS = ", ".join(FIELDS)
+COLUMNS = ", ".join((*FIELDS, "tool_calls"))
 CALLS = ", ".join(ToolCall._fields)
 MOST_CALLS = 1_000
 MOST_TEXT = 8_192

@@ -64,6 +64,34 @@ def test_executions_become_traces(tmp_path: Path) -> None:
         assert call.end_time_unix_nano - call.start_time_unix_nano == 10**9
 
 
+def test_calls_that_come_after_the_ending_are_forwarded_and_nobody_else_hears_of_them(tmp_path: Path) -> None:
+    def called(*names: str) -> None:
+        lines = (
+            {"event_type": "ToolInput", "session_id": "a", "timestamp": f"2025-10-09T08:53:2{n}Z",
+             "tool_input": {"tool_name": name, "tool_args": {}}} for n, name in enumerate(names)
+        )  # fmt: skip
+        (running.sessions / "enhanced_otel_a.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    def told() -> set[str]:
+        return {s.name for s in spans(collector) if s.parent_span_id}
+
+    with loopback() as collector, loopback() as hook:
+        followers = {"forward_endpoint": collector.address, "notice_webhook": hook.address}
+        with daemon(tmp_path, **followers, **FAST) as running:
+            wait_until(Path(f"{running.database}-feed").exists, "it follows", log=running.log)
+            final = {"success": True, "score": 1.0, "status": "", "data": {}}
+            leave(running.sessions, "a", {**fresh("a"), "final_result": final})
+            wait_until(lambda: forwarded(collector) == {"a"} and hook.got, "it is told", log=running.log)
+            called("sol_transfer", "jupiter_swap")
+            wait_until(lambda: told() == {"sol_transfer", "jupiter_swap"}, "so are its calls", log=running.log)
+            sent = len(collector.got)
+            (running.sessions / "enhanced_otel_a.jsonl").unlink()  # their going is no news
+            running.request("POST", "/api/v1/sync")
+            leave(running.sessions, "b", {**fresh("b"), "final_result": final})
+            wait_until(lambda: len(hook.got) == 2 and forwarded(collector) == {"a", "b"}, "b is", log=running.log)
+            assert (len(collector.got), len(hook.got)) == (sent + 1, 2)
+
+
 def test_killed_and_with_the_collector_away_each_arrives_with_the_same_ids(tmp_path: Path) -> None:
     with loopback() as collector:
         collector.answers = [503] * 2 + [200, 503, 429]

@@ -51,6 +51,10 @@ class Meters:
             ),
             "reevd.rows.stored": (lambda: engine.patrol.written, "Rows of executions that were written."),
             "reevd.executions.removed": (lambda: retention.removed, "Executions that retention removed."),
+            "reevd.feed.removed": (
+                lambda: retention.untold,
+                "Executions that were removed before all were told of them.",
+            ),
         }
         for name, (value, text) in counters.items():
             meter.create_observable_counter(name, observe(value), description=text)

@@ -13,6 +13,7 @@ import apsw
 import structlog
 
 from reevd.engine import Engine
+from reevd.feed.outbox import OUTBOX, untold
 from reevd.reconciler import StoringError
 from reevd.times import SECOND, rfc3339
 
@@ -20,7 +21,7 @@ PASS_SECONDS = 3600.0
 RETRY_SECONDS = 5.0
 DAY = 86_400 * SECOND
 BATCH = 200
-MOST_TOLD = 100
+MOST_TOLD, MOST_LINES = 100, 10
 OLD = """
 SELECT created_at, execution_id FROM execution_states
 WHERE created_at < ?1 AND (created_at, execution_id) > (?2, ?3) AND deadline_at IS NULL
@@ -41,21 +42,26 @@ class Kept(NamedTuple):
 class Pass:
     """One walk over all that ended before `cutoff` (RFC 3339). A dry one removes nothing.
 
-    removed: executions; bytes: of their files; kept: those that could not be removed; done: at the end
+    removed: executions; bytes: of their files; kept: those that could not be removed; done: at the end; untold: those
+    removed that somebody was still to be told of
     """
 
     def __init__(self, cutoff: str, *, dry: bool = False) -> None:
         self.cutoff, self.dry = cutoff, dry
         self.removed = self.bytes = 0
         self.kept: list[Kept] = []
+        self.untold: list[str] = []
         self.done = False
         self._at = ("", "")
 
     def step(self, engine: Engine) -> None:
         """The next batch. Raises apsw.Error, StoringError and OSError as the disk does; then it may be tried again."""
         rows = engine.store.rows(OLD, (self.cutoff, *self._at, BATCH))
-        removal = engine.patrol.remove([execution_id for _, execution_id in rows], dry=self.dry)
+        ids = [execution_id for _, execution_id in rows]
+        waiting = [] if self.dry else untold(engine.store.path + OUTBOX, ids)
+        removal = engine.patrol.remove(ids, dry=self.dry)
         self.removed += removal.executions
+        self.untold += [execution_id for execution_id in waiting if execution_id not in removal.kept]
         self.bytes += removal.bytes
         self.kept += [Kept(*each) for each in removal.kept.items()]
         if rows:
@@ -76,11 +82,11 @@ class Pass:
 class Retention:
     """Passes over the database: every hour where `days` is more than 0, and whenever one is asked for.
 
-    removed: how many executions went since the start
+    removed: how many executions went since the start; untold: how many of them before all were told of them
     """
 
     def __init__(self, engine: Engine, days: float) -> None:
-        self._engine, self.days, self.removed = engine, days, 0
+        self._engine, self.days, self.removed, self.untold = engine, days, 0, 0
         self._passes: list[Pass] = []
         self._due_at = 0.0
 
@@ -112,7 +118,13 @@ class Retention:
             return RETRY_SECONDS
         if under_way.done:
             self.removed += 0 if under_way.dry else under_way.removed
+            self.untold += len(under_way.untold)
             del self._passes[0]
+            said = "removed before all were told of it"
+            for execution_id in under_way.untold[:MOST_LINES]:
+                log.warning(said, execution_id=execution_id, hint="a longer retention_days")
+            if (others := len(under_way.untold) - MOST_LINES) > 0:
+                log.warning(f"{said}, others too", count=others)
             if under_way.removed or under_way.kept:
                 log.info("retention", **under_way.told())
         return 0.0

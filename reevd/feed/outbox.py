@@ -6,10 +6,12 @@ Nothing leaves it before it was delivered or given up: what is told, is told at 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apsw
+import orjson
 
 from reevd.feed.outcome import Outcome
 
@@ -49,11 +51,14 @@ class Tally(NamedTuple):
 class Outbox:
     """The part of one follower. `since`: what ended before is not for it. Times are seconds since 1970.
 
-    Raises apsw.Error.
+    Raises apsw.Error, and OSError where the file cannot be made.
     """
 
     def __init__(self, path: str, name: str, since: str) -> None:
         self._name = name
+        # For its owner alone, as the database; SQLite gives its log the same mode. Older ones were for the group too.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        os.chmod(path, 0o600)
         self._db = apsw.Connection(path)
         self._db.set_busy_timeout(BUSY_MS)
         self._db.execute("PRAGMA journal_mode = WAL")
@@ -123,8 +128,18 @@ def tallies(path: str) -> dict[str, Tally]:
     query = (
         "SELECT name, sent, failed, given_up, (SELECT count(*) FROM waiting w WHERE w.name = f.name) FROM follower f"
     )
+    return {row[0]: Tally(*row[1:]) for row in _read(path, query)}
+
+
+def untold(path: str, execution_ids: Sequence[str]) -> list[str]:
+    """Those of them that somebody was not told of yet."""
+    query = "SELECT DISTINCT execution_id FROM waiting WHERE execution_id IN (SELECT value FROM json_each(?))"
+    return [execution_id for (execution_id,) in _read(path, query, orjson.dumps(execution_ids).decode())]
+
+
+def _read(path: str, query: str, *values: str) -> list[tuple[Any, ...]]:
     try:
         with contextlib.closing(apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)) as db:
-            return {row[0]: Tally(*row[1:]) for row in db.execute(query)}
+            return list(db.execute(query, values))
     except apsw.Error:
-        return {}
+        return []

@@ -10,7 +10,12 @@ from typing import Any
 
 import apsw
 import pytest
+from structlog.testing import capture_logs
 
+from reevd.engine import Engine
+from reevd.feed.outbox import Outbox
+from reevd.feed.outcome import Outcome
+from reevd.retention import Retention
 from tests.harness import Daemon, daemon, leave, session, wait_until
 
 OLD, DAYS = 1_500_000_000, 1000
@@ -198,3 +203,38 @@ def test_without_an_age_nothing_goes(tmp_path: Path) -> None:
         status, answer = running.request("POST", "/api/v1/prune", {})
         assert status == 400
         assert "retention_days" in answer["message"]
+
+
+def test_what_goes_before_somebody_was_told_is_counted_and_said(tmp_path: Path) -> None:
+    sessions = tmp_path / "sessions"
+    sessions.mkdir()
+    for name in ("told", "untold", "kept"):
+        leave(sessions, name, old(name))
+    engine = Engine(str(sessions), str(tmp_path / "reevd.sqlite3"))
+    with closing(engine):
+        engine.settle()
+        outbox = Outbox(str(tmp_path / "reevd.sqlite3-feed"), "forward", "")
+        times = (None, "2017-07-14T02:40:00Z", "2017-07-14T02:40:05Z")
+        outbox.take([Outcome(name, "b", "a", "Completed", 1.0, "", *times) for name in ("untold", "kept")], "birth", 2)
+        outbox.close()
+        (sessions / "session_kept.json").write_text("changed since it was read")
+        retention = Retention(engine, 0)
+        for dry in (True, False):
+            asked = retention.start(DAYS, dry=dry)
+            with capture_logs() as logs:
+                while not asked.done:
+                    retention.step()
+            lines = [line for line in logs if line["event"].startswith("removed before")]
+            assert [(line["log_level"], line["execution_id"]) for line in lines] == (
+                [] if dry else [("warning", "untold")]
+            )
+            assert retention.untold == (0 if dry else 1)
+
+
+def test_the_outbox_is_for_its_owner_alone_like_the_database(tmp_path: Path) -> None:
+    path = tmp_path / "feed"
+    path.touch(0o644)
+    outbox = Outbox(str(path), "forward", "")
+    assert {oct(each.stat().st_mode & 0o777) for each in tmp_path.iterdir()} == {"0o600"}
+    assert len(list(tmp_path.iterdir())) > 1, "its log stands beside it"
+    outbox.close()

@@ -153,4 +153,4 @@ def test_a_follower_that_breaks_says_why_before_it_ends(tmp_path: Path) -> None:
     process.stdin.close()
     process.stderr.close()
     assert "following failed" in said
-    assert "CantOpenError" in said
+    assert "IsADirectoryError" in said

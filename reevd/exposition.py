@@ -11,11 +11,11 @@ import structlog
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
-from opentelemetry.sdk.resources import Resource
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.openmetrics.exposition import generate_latest
 
 from reevd import __version__
+from reevd.origin import origin
 
 CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 END = b"# EOF\n"
@@ -36,8 +36,7 @@ class Exposition:
         ProcessCollector(namespace=f"reevd_{process}", registry=registry)
         if any(environ.get(name) for name in ENDPOINTS):
             readers += _otlp()
-        about = {"service.name": "reevd", "service.version": __version__, "service.instance.id": process}
-        self._provider = MeterProvider(readers, resource=Resource(about), shutdown_on_exit=False)
+        self._provider = MeterProvider(readers, resource=origin(process), shutdown_on_exit=False)
         self._registry = registry
         self.meter = self._provider.get_meter("reevd", __version__)
 

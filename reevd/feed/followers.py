@@ -14,6 +14,7 @@ import structlog
 from reevd.feed import sending
 from reevd.feed.outbox import Outbox, Waiting
 from reevd.feed.outcome import Outcome, Wanted, fill
+from reevd.origin import origin
 from reevd.runs.launch import OWN
 from reevd.runs.redact import SECRET
 
@@ -53,7 +54,10 @@ class Forward:
 
         from reevd.feed.spans import traces
 
-        self._encode: Callable[[list[Outcome]], bytes] = lambda found: encode_spans(traces(found)).SerializeToString()
+        own = origin("feed")
+        self._encode: Callable[[list[Outcome]], bytes] = lambda found: encode_spans(
+            traces(found, own)
+        ).SerializeToString()
         self._url, self._rate = f"{endpoint.rstrip('/')}/v1/traces", rate
         self._headers = {"Content-Type": "application/x-protobuf", **_headers(environ)}
         self._failures = 0

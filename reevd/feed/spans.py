@@ -15,12 +15,11 @@ from reevd.feed.outcome import Outcome
 from reevd.model import ToolCall
 from reevd.times import from_rfc3339
 
-RESOURCE = Resource({"service.name": "reevd", "service.version": __version__})
 SCOPE = InstrumentationScope("reevd", __version__)
 Value = str | float | int
 
 
-def trace(outcome: Outcome) -> list[ReadableSpan]:
+def trace(outcome: Outcome, origin: Resource) -> list[ReadableSpan]:
     """The attributes go by OpenTelemetry's conventions for generative AI, and by reev.* where there is none."""
     root = _context(outcome.execution_id, 0)
     end = _nanos(outcome.ended_at) or _nanos(outcome.started_at) or 0
@@ -35,13 +34,16 @@ def trace(outcome: Outcome) -> list[ReadableSpan]:
         "reev.reason": outcome.reason,
     }
     good = outcome.status == "Completed"
-    spans = [_span(outcome.benchmark_id, root, None, start, end, attributes, None if good else _why(outcome))]
+    why = None if good else outcome.error_message or outcome.reason
+    spans = [_span(origin, outcome.benchmark_id, root, None, start, end, attributes, why)]
     for number, call in enumerate(outcome.calls, 1):
-        spans.append(_call(call, _context(outcome.execution_id, number), root, start, end))
+        spans.append(_call(origin, call, _context(outcome.execution_id, number), root, start, end))
     return spans
 
 
-def _call(call: ToolCall, context: SpanContext, parent: SpanContext, start: int, end: int) -> ReadableSpan:
+def _call(
+    origin: Resource, call: ToolCall, context: SpanContext, parent: SpanContext, start: int, end: int
+) -> ReadableSpan:
     began = _nanos(call.started_at) or start
     attributes: dict[str, Value | None] = {
         "gen_ai.operation.name": "execute_tool",
@@ -52,11 +54,19 @@ def _call(call: ToolCall, context: SpanContext, parent: SpanContext, start: int,
     took = None if call.duration_ms is None else max(0, int(min(call.duration_ms, 1e9) * 1e6))
     failure = None if call.status == "success" else call.error_message or call.status
     return _span(
-        call.tool_name, context, parent, began, max(end, began) if took is None else began + took, attributes, failure
+        origin,
+        call.tool_name,
+        context,
+        parent,
+        began,
+        max(end, began) if took is None else began + took,
+        attributes,
+        failure,
     )
 
 
 def _span(
+    origin: Resource,
     name: str,
     context: SpanContext,
     parent: SpanContext | None,
@@ -69,7 +79,7 @@ def _span(
         name,
         context,
         parent,
-        RESOURCE,
+        origin,
         {key: value for key, value in attributes.items() if value is not None},
         kind=SpanKind.INTERNAL,
         instrumentation_scope=SCOPE,
@@ -77,10 +87,6 @@ def _span(
         start_time=start,
         end_time=end,
     )
-
-
-def _why(outcome: Outcome) -> str:
-    return outcome.error_message or outcome.reason
 
 
 def _context(execution_id: str, number: int) -> SpanContext:
@@ -99,5 +105,6 @@ def _nanos(text: str | None) -> int | None:
     return None if micros is None else max(0, micros) * 1000
 
 
-def traces(outcomes: Iterable[Outcome]) -> list[ReadableSpan]:
-    return [span for outcome in outcomes for span in trace(outcome)]
+def traces(outcomes: Iterable[Outcome], origin: Resource) -> list[ReadableSpan]:
+    """origin: who sends them"""
+    return [span for outcome in outcomes for span in trace(outcome, origin)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -27,6 +28,11 @@ def fresh(name: str, *, success: bool = True, **more: Any) -> dict[str, Any]:
     return session(name, start_time=time.time() - 1, end_time=time.time() + 1, final_result=final, **more)
 
 
+def origins(collector: Loopback) -> dict[str, Any]:
+    requests = [ExportTraceServiceRequest.FromString(got.body) for got in collector.got]
+    return {k: v for request in requests for each in request.resource_spans for k, v in named(each.resource).items()}
+
+
 def spans(collector: Loopback) -> list[Any]:
     requests = [ExportTraceServiceRequest.FromString(got.body) for got in collector.got]
     return [
@@ -43,7 +49,8 @@ def forwarded(collector: Loopback) -> set[str]:
     return {told["reev.execution.id"] for span in spans(collector) if "reev.execution.id" in (told := named(span))}
 
 
-def test_executions_become_traces(tmp_path: Path) -> None:
+def test_executions_become_traces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment=lab")
     with loopback() as collector, daemon(tmp_path, forward_endpoint=collector.address, **FAST) as running:
         leave(running.sessions, "good", session("good", final_result=fresh("good")["final_result"]))
         leave(running.sessions, "bad", fresh("bad", success=False))
@@ -61,6 +68,10 @@ def test_executions_become_traces(tmp_path: Path) -> None:
         assert bad.status.code == 2
         (call,) = [s for s in spans(collector) if s.parent_span_id == good.span_id and s.trace_id == good.trace_id]
         assert (call.name, named(call)["gen_ai.tool.call.arguments"]) == ("sol_transfer", '{"amount":7}')
+        host = socket.gethostname()
+        told = origins(collector)
+        assert (told["host.name"], told["service.instance.id"]) == (host, f"{host}/feed"), "hosts can be told apart"
+        assert (told["service.name"], told["deployment.environment"]) == ("reevd", "lab")
         assert call.end_time_unix_nano - call.start_time_unix_nano == 10**9
 
 

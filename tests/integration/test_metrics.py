@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -76,9 +77,16 @@ def test_a_collector_gets_the_same_by_otlp(tmp_path: Path, monkeypatch: pytest.M
         scopes = [scope for r in requests for resource in r.resource_metrics for scope in resource.scope_metrics]
         return {metric.name for scope in scopes for metric in scope.metrics}
 
+    def instances() -> set[str]:
+        requests = [ExportMetricsServiceRequest.FromString(got.body) for got in collector.got]
+        resources = [each.resource for request in requests for each in request.resource_metrics]
+        return {a.value.string_value for each in resources for a in each.attributes if a.key == "service.instance.id"}
+
     with loopback() as collector:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.address)
         with daemon(tmp_path) as running:
+            name = f"{socket.gethostname()}/engine"
+            wait_until(lambda: name in instances(), "the host's name is told with them", log=running.log)
             wait_until(lambda: "reevd.wal.size" in names(), "figures come", log=running.log)
             leave(running.sessions, "a", session("a"))
             wait_until(lambda: "reevd.ingest.latency" in names(), "and that of the file", log=running.log)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import queue
 import sys
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
@@ -54,6 +56,27 @@ class Outlet:
                 self._dropped += 1
 
 
+# syslog's numbers: journald takes them off again, and `journalctl -p warning` finds what it should.
+PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
+
+
+class Prioritized:
+    """Each line as the journal wants it, with its priority in front."""
+
+    def __init__(self, renderer: Any) -> None:
+        self._renderer = renderer
+
+    def __call__(self, logger: Any, method: str, event: structlog.typing.EventDict) -> str:
+        prefix = f"<{PRIORITIES[event['level']]}>"
+        return "\n".join(prefix + line for line in str(self._renderer(logger, method, event)).split("\n"))
+
+
+def _journal(descriptor: int, environ: Mapping[str, str]) -> bool:
+    """Whether that goes to systemd's journal: a child whose stderr goes elsewhere has the variable all the same."""
+    stream = os.fstat(descriptor)
+    return environ.get("JOURNAL_STREAM") == f"{stream.st_dev}:{stream.st_ino}"
+
+
 class Bridge(logging.Handler):
     """What libraries log in the standard way goes the same way as ours."""
 
@@ -74,6 +97,8 @@ def configure(log_format: str) -> Outlet:
         if console
         else structlog.processors.JSONRenderer(ensure_ascii=True)
     )
+    if _journal(2, os.environ):
+        renderer = Prioritized(renderer)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

@@ -10,7 +10,7 @@ from reevd import __version__
 
 
 def origin(process: str) -> Resource:
-    """Another one on each host and for each process. OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME beat what it says."""
+    """Another one on each host and for each process. OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME beat it."""
     host = socket.gethostname()
     about = {
         "service.name": "reevd",

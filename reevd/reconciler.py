@@ -12,6 +12,7 @@ import structlog
 from reevd import restore
 from reevd.change import Change
 from reevd.derive import Limits
+from reevd.endings import Endings
 from reevd.files import TransientError
 from reevd.forget import forget
 from reevd.journal import Journal
@@ -58,6 +59,7 @@ class Reconciler:
     def __init__(self, store: Store, journal: Journal, limits: Limits) -> None:
         self._store, self._journal, self.limits = store, journal, limits
         self._troubled = set(store.problem_paths())
+        self._endings = Endings()
 
     @property
     def problems(self) -> frozenset[str]:
@@ -119,6 +121,7 @@ class Reconciler:
             for change in changes:
                 reader.forget(change.execution_id)
             raise
+        self._endings.tell([c.execution for c in changes if c.execution], known.executions, now)
         stamps = [max(f.fingerprint.ctime_ns for f in c.files) for c in changes if c.execution and c.files]
         return Outcome(written, again, refused, stamps, time.perf_counter() - began, batch[looked:])
 

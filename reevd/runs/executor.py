@@ -79,8 +79,8 @@ class Executor:
     def close(self) -> None:
         """The runners go on: the next daemon finds them again."""
         self._agents.close()
-        if self._runs:
-            log.info("runners go on", executions=sorted(self._runs))
+        for execution_id, run in sorted(self._runs.items()):
+            log.info("runner goes on", execution_id=execution_id, pid=run.process.pid)
 
     @property
     def agents(self) -> list[str]:

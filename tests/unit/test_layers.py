@@ -25,7 +25,7 @@ LAYERS = (
     "change",
     "feed.outcome feed.address",
     "weigh files lock clock journal notify link log config schema mount memory feed.keeper feed.outbox",
-    "tail watch listener store",
+    "tail watch listener store endings",
     "reader lookout rescan inspection forget compaction",
     "restore",
     "reconciler survey",

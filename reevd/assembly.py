@@ -12,6 +12,7 @@ from functools import partial
 
 import orjson
 
+from reevd import notify
 from reevd.bounds import Bounds, Pace
 from reevd.clock import Clock
 from reevd.config import Settings
@@ -28,8 +29,10 @@ from reevd.runs.spool import Spool
 
 FEED = tuple(field.name for field in fields(Settings) if field.name.startswith(("forward_", "notice_")))
 PLACES = ("sessions_dir", "benchmarks_dir", "database", "socket", "log_format", "admin_group", "runner", "porter")
-RESTART = (*FEED, *PLACES)
+RESTART = (*FEED, *PLACES, "connections_per_user")
 """Settings that only a new process can take on."""
+# A migration reads and writes all there is: at this many bytes a second on the slowest of disks.
+SLOWEST, LEAST_SECONDS = 1 << 20, 60
 
 
 def tuning(settings: Settings) -> tuple[Limits, Bounds, Pace]:
@@ -44,7 +47,14 @@ def tuning(settings: Settings) -> tuple[Limits, Bounds, Pace]:
 def open_engine(settings: Settings) -> Engine:
     """The engine of these settings; what it needs is made where it is missing."""
     limits, bounds, pace = tuning(settings)
+    notify.tell(EXTEND_TIMEOUT_USEC=str(_opening_us(settings.database)))
     return Engine(settings.sessions_dir, settings.database, limits=limits, bounds=bounds, pace=pace)
+
+
+def _opening_us(database: str) -> int:
+    """How long a migration and a replay of the journal may take: both come before there is a loop to ask for more."""
+    size = sum(os.path.getsize(path) for path in (database, f"{database}.journal") if os.path.exists(path))
+    return int((LEAST_SECONDS + size / SLOWEST) * 1e6)
 
 
 def start_server(settings: Settings, listen_fd: int, link_fd: int) -> subprocess.Popen[bytes]:

@@ -133,13 +133,14 @@ class _Daemon:
         self._reloading = True
         os.eventfd_write(self._wake, 1)
 
-    def _tune(self) -> None:
+    def _tune(self, presence: Presence) -> None:
         """Takes the settings anew. What cannot be used leaves the old ones in force."""
-        self._reloading = False
-        notify.tell(RELOADING="1", MONOTONIC_USEC=str(time.monotonic_ns() // 1000))
+        self._reloading, presence.trouble = False, ""
+        presence.reloading()
         try:
             settings = self._reload()
         except ConfigError as error:
+            presence.trouble = f"the old settings are in force: {error}"
             log.error("settings cannot be used: the old ones stay", error=str(error), hint=error.hint)
         else:
             for name in RESTART:
@@ -150,7 +151,7 @@ class _Daemon:
             self._retention.days = settings.retention_days
             self._cases_at = 0.0
             log.info("settings read anew")
-        notify.tell(READY="1")
+        presence.reloaded()
 
     def _read_cases(self) -> None:
         """Once at the start and once when the settings were read anew; where the disk fails, until it works."""
@@ -176,7 +177,7 @@ class _Daemon:
             if self._desk.meters is None and presence.settled:
                 self._measure()
             if self._reloading:
-                self._tune()
+                self._tune(presence)
             elif not self._desk.serve():
                 for descriptor, _ in poll.poll(min(pause, LONGEST_SLEEP)):
                     if descriptor == self._wake:

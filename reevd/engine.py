@@ -130,7 +130,7 @@ class Engine:
             pending=len(self.patrol.agenda),
             last_rescan_at=rfc3339(last.ended_at) if last.ended_at else None,
             last_rescan_seconds=last.took / SECOND if last.ended_at else None,
-            scanned=last.entries,
+            scanned=self._survey.entries,
             stale="database" in self._reasons,
             overflows=self._lookout.losses,
             reasons=[*filter(None, (self._lookout.reason, refused)), *self._reasons.values()],

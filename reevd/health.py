@@ -9,7 +9,8 @@ class Health(NamedTuple):
     """As /health shows it.
 
     mode: inotify or poll. pending: executions that wait for a look. stale: what is shown may be old, because
-    storing fails. overflows: how many times events were lost. reasons: all that is not as it should be, as sentences.
+    storing fails. scanned: entries of the last full scan, or of the first one so far. overflows: how many times
+    events were lost. reasons: all that is not as it should be, as sentences.
     """
 
     mode: str

@@ -15,8 +15,9 @@ def tell(**fields: str) -> None:
     if not address:
         return
     address = "\0" + address[1:] if address.startswith("@") else address
+    text = "\n".join(f"{name}={' '.join(value.splitlines())}" for name, value in fields.items())
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as end:
-        end.sendto("\n".join(f"{k}={v}" for k, v in fields.items()).encode(), address)
+        end.sendto(text.encode(errors="replace"), address)
 
 
 def watchdog_seconds() -> float | None:

@@ -19,7 +19,10 @@ UNDER_WAY = f"{KNOWN} WHERE deadline_at IS NOT NULL"
 
 
 class Presence:
-    """Told in every round of the loop that does the work, so that a loop which hangs falls silent."""
+    """Told in every round of the loop that does the work, so that a loop which hangs falls silent.
+
+    trouble: what else `systemctl status` is to say, beside the reasons of the engine's health; empty for nothing
+    """
 
     def __init__(self, engine: Engine, folder: str) -> None:
         self._engine, self._folder = engine, folder
@@ -27,6 +30,8 @@ class Presence:
         self._tell_at = self._ready_at = 0.0
         self._every = (notify.watchdog_seconds() or 0.0) / 4
         self._live_at = 0.0
+        self._moved: tuple[int, ...] = ()
+        self.trouble = ""
 
     @property
     def settled(self) -> bool:
@@ -48,10 +53,27 @@ class Presence:
                 notify.tell(STATUS=self._status())
                 pause = max(pause, (time.monotonic() - now) / SHARE)
             else:
-                # As long as it moves, a first reconciliation may take its time.
-                more = str(int(3 * STATUS_SECONDS * 1e6))
-                notify.tell(EXTEND_TIMEOUT_USEC=more, STATUS=f"reading {self._folder}")
+                notify.tell(STATUS=self._with_reasons(f"reading {self._folder}"), **self._more_time())
             self._tell_at = now + pause
+
+    def reloading(self) -> None:
+        """The settings are about to be read anew. Before it is ready nobody waits for that, nor may hear READY."""
+        if self._ready:
+            notify.tell(RELOADING="1", MONOTONIC_USEC=str(time.monotonic_ns() // 1000))
+
+    def reloaded(self) -> None:
+        """They were, or the old ones stay: `trouble` says why."""
+        if self._ready:
+            notify.tell(READY="1", STATUS=self._status())
+
+    def _more_time(self) -> dict[str, str]:
+        """A first reconciliation may take its time as long as it moves, or waits for a disk that takes no writes."""
+        health = self._engine.health()
+        moved = (self._engine.scans, self._engine.patrol.written, health.pending, health.scanned)
+        if moved == self._moved and not health.stale:
+            return {}
+        self._moved = moved
+        return {"EXTEND_TIMEOUT_USEC": str(int(3 * STATUS_SECONDS * 1e6))}
 
     def _status(self) -> str:
         try:
@@ -59,4 +81,9 @@ class Presence:
         except apsw.Error as error:
             return f"{self._folder}: the database cannot be read: {error}"
         problems = self._engine.problems
-        return f"{self._folder}: {known:,} executions, {under_way:,} under way, {problems:,} problems"
+        return self._with_reasons(
+            f"{self._folder}: {known:,} executions, {under_way:,} under way, {problems:,} problems"
+        )
+
+    def _with_reasons(self, text: str) -> str:
+        return "; ".join((text, *filter(None, (self.trouble, *self._engine.health().reasons))))

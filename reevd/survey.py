@@ -40,6 +40,11 @@ class Survey:
     def under_way(self) -> bool:
         return self._scan is not None
 
+    @property
+    def entries(self) -> int:
+        """Of the last full scan; as long as none has ended, how many the one under way has met."""
+        return self._scan.scanned if self._scan and not self.last.ended_at else self.last.entries
+
     def promise(self) -> int:
         """What `done` will have reached when a scan that begins after now has ended."""
         self.wanted = True

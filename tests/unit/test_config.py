@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from reevd.assembly import RESTART
 from reevd.config import OPTIONS, load
 from reevd.errors import ConfigError
 from tests.harness import ROOT
@@ -27,6 +28,15 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     assert shown.count("(default:") == len(OPTIONS)
     for flag in ("max-running", "connections-per-user", "notice-attempts"):
         assert f"--{flag} N " in shown.replace("\n", " ")
+
+
+def test_a_setting_that_is_read_anew_is_used_or_a_restart_is_asked_for() -> None:
+    """What the daemon takes on while it runs; each new option belongs to the one or the other."""
+    used = {
+        "settle_seconds", "silence_seconds", "total_seconds", "rescan_seconds", "poll_seconds", "retention_days",
+        "max_running", "stop_seconds",
+    }  # fmt: skip
+    assert {option.name for option in OPTIONS} - set(RESTART) == used
 
 
 def test_a_flag_beats_the_environment_beats_the_file_beats_systemd(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -224,7 +225,9 @@ def _read(path: str) -> dict[str, Any]:
     known = [option.name for option in OPTIONS]
     for key in document:
         if key not in known:
-            raise ConfigError("reading the settings in", path, f"unknown key {key!r}", f"known: {', '.join(known)}")
+            near = difflib.get_close_matches(str(key), known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+            raise ConfigError("reading the settings in", path, f"unknown key {key!r}", hint)
     return document
 
 

@@ -1,6 +1,6 @@
 # Everything starts from a bare Python 3.11+: each target makes .venv itself, from the lock files.
 PYTHON ?= python3
-export DESTDIR PREFIX SYSCONFDIR UNITDIR SYSUSERSDIR TMPFILESDIR
+export DESTDIR EXTRAS PREFIX SYSCONFDIR UNITDIR SYSUSERSDIR TMPFILESDIR
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds build/reevd_VERSION_ARCH.deb from what `make install DESTDIR=...` puts into a tree.
 set -eu
+umask 022
 cd "$(dirname "$0")/.."
 command -v dpkg-deb >/dev/null || { echo "Error: a Debian package needs dpkg-deb" >&2; exit 1; }
 python=${PYTHON:-/usr/bin/python3}
@@ -31,8 +32,13 @@ cat >"$tree/DEBIAN/postinst" <<'END'
 set -e
 systemd-sysusers reevd.conf
 systemd-tmpfiles --create reevd.conf
+for case in /usr/share/reevd/benchmarks/*.yml; do
+    target=/var/lib/reevd/benchmarks/${case##*/}
+    [ -e "$target" ] || runuser -u reevd -- cp "$case" "$target"
+done
 if [ -d /run/systemd/system ]; then
     systemctl daemon-reload
+    systemctl reset-failed reevd.service reevd.socket 2>/dev/null || true
     systemctl enable --quiet --now reevd.socket reev-run.socket
     systemctl enable --quiet reevd.service
     systemctl restart reevd.service

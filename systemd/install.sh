@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs reevd on a host, or removes it: systemd/install.sh program|host|activate|remove
-# Settings, as of `make install`: DESTDIR, PREFIX, PYTHON, SYSCONFDIR, UNITDIR.
+# Settings, as of `make install`: DESTDIR, PREFIX, PYTHON, SYSCONFDIR, UNITDIR, EXTRAS (otlp, parquet).
 set -eu
+umask 022  # what it makes is for all users of the host, whoever installs it
 cd "$(dirname "$0")/.."
 DESTDIR=${DESTDIR:-} PREFIX=${PREFIX:-/usr/local} SYSCONFDIR=${SYSCONFDIR:-/etc}
 UNITDIR=${UNITDIR:-$SYSCONFDIR/systemd/system}
@@ -9,13 +10,27 @@ SYSUSERSDIR=${SYSUSERSDIR:-$SYSCONFDIR/sysusers.d} TMPFILESDIR=${TMPFILESDIR:-$S
 LIBDIR=$PREFIX/lib/reevd BINDIR=$PREFIX/bin SHAREDIR=$PREFIX/share/reevd
 UNITS="reevd.service reevd.socket reev-run.socket reev-run@.service"
 COMMANDS="reevd reevctl reev-runner"
+BUILDERS="hatchling editables packaging pathspec pluggy tomlkit trove-classifiers setuptools pip" EXTRAS=${EXTRAS:-}
 
 fail() { printf 'Error: %s\nTry: %s\n' "$1" "$2" >&2; exit 1; }
 
 put() { # FILE TARGET [MODE]: with the places of this installation in it
     mkdir -p "$(dirname "$DESTDIR$2")"
-    sed -e "s|@LIBDIR@|$LIBDIR|g" -e "s|@BINDIR@|$BINDIR|g" -e "s|@SHAREDIR@|$SHAREDIR|g" "$1" >"$DESTDIR$2"
+    sed -e "s|@SYSCONFDIR@|$SYSCONFDIR|g" -e "s|@LIBDIR@|$LIBDIR|g" -e "s|@BINDIR@|$BINDIR|g" -e "s|@SHAREDIR@|$SHAREDIR|g" "$1" >"$DESTDIR$2"
     chmod "${3:-644}" "$DESTDIR$2"
+}
+
+failed() {
+    rm -rf "$DESTDIR$LIBDIR.new"
+    fail "the programs could not be installed; what stood in $LIBDIR is as it was" "what is said above; then again"
+}
+
+extras() { # DIR: the extras that the programs in it have, separated by commas
+    for extra in otlp:opentelemetry/exporter/otlp parquet:pyarrow; do
+        for folder in "$1"/lib/python*/site-packages/"${extra#*:}"; do
+            [ ! -d "$folder" ] || printf '%s,' "${extra%%:*}"
+        done
+    done | sed 's/,$//'
 }
 
 program() { # the programs with what they need, in an environment of their own
@@ -26,14 +41,29 @@ program() { # the programs with what they need, in an environment of their own
     /root* | /home*) fail "the Python at $python lives in $real, where a service cannot see it" \
         "make install PYTHON=/usr/bin/python3" ;;
     esac
-    rm -rf "$DESTDIR$LIBDIR"
-    "$python" -m venv "$DESTDIR$LIBDIR"
-    pip="$DESTDIR$LIBDIR/bin/python -m pip --disable-pip-version-check --quiet"
-    $pip install --require-hashes -r requirements.lock
-    $pip install --no-deps --no-build-isolation .
-    # What stands there says where it is: in its final place, not in DESTDIR.
-    [ -z "$DESTDIR" ] || grep -rlIF "$DESTDIR" "$DESTDIR$LIBDIR/bin" "$DESTDIR$LIBDIR/pyvenv.cfg" |
-        xargs -r sed -i "s|$DESTDIR||g"
+    # Beside the one that stands, which goes on until the new one is whole.
+    target=$DESTDIR$LIBDIR new=$DESTDIR$LIBDIR.new
+    rm -rf "$new" "$target.old"
+    "$python" -m venv "$new"
+    pip="$new/bin/python -m pip --disable-pip-version-check --quiet"
+    $pip install --no-compile --require-hashes -r requirements.lock || failed
+    $pip install --no-compile --no-deps --no-build-isolation . || failed
+    # What was added to the one that stands, an upgrade adds anew, in the locked versions.
+    [ -n "$EXTRAS" ] || EXTRAS=$(extras "$target")
+    if [ -n "$EXTRAS" ]; then
+        sed -n 's/^\([A-Za-z0-9].*==.*\) \\$/\1/p' requirements-dev.lock >"$new/constraints"
+        $pip install --no-compile --no-build-isolation -c "$new/constraints" ".[$EXTRAS]" || failed
+        rm "$new/constraints"
+    fi
+    # What built it is not needed to run it, nor are traces of where it was built.
+    # shellcheck disable=SC2086
+    $pip uninstall --yes $BUILDERS || failed
+    rm -f "$new"/lib/python*/site-packages/reevd-*.dist-info/direct_url.json
+    grep -rlIF "$new" "$new/bin" "$new/pyvenv.cfg" | xargs -r sed -i "s|$new|$LIBDIR|g"
+    "$new/bin/python" -m compileall -q -s "$new" -p "$LIBDIR" "$new"/lib/python*/site-packages || failed
+    [ ! -e "$target" ] || mv "$target" "$target.old"
+    mv "$new" "$target"
+    rm -rf "$target.old"
     mkdir -p "$DESTDIR$BINDIR"
     for command in $COMMANDS; do ln -sfn "$LIBDIR/bin/$command" "$DESTDIR$BINDIR/$command"; done
 }
@@ -51,10 +81,20 @@ host() { # what the host must know: units, user and groups, folders, settings, c
     fi
 }
 
+new_cases() { # that came with this version; the host's own, and those it has changed, stay as they are
+    for case in "$SHAREDIR"/benchmarks/*.yml; do
+        target=/var/lib/reevd/benchmarks/${case##*/}
+        [ -e "$target" ] || runuser -u reevd -- cp "$case" "$target"
+    done
+}
+
 activate() { # on this host, now
     systemd-sysusers
     systemd-tmpfiles --create "$TMPFILESDIR/reevd.conf"
+    new_cases
     systemctl daemon-reload
+    # After a start that failed too often, neither unit could be started before this.
+    systemctl reset-failed reevd.service reevd.socket 2>/dev/null || true
     systemctl enable --quiet --now reevd.socket reev-run.socket
     systemctl enable --quiet reevd.service
     systemctl restart reevd.service

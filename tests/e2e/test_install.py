@@ -1,4 +1,4 @@
-"""`make install` and its kin, below a DESTDIR: what stands goes on until the new is whole; nothing depends on who does it.
+"""`make install` and its kin below a DESTDIR: what stands goes on until the new is whole; who installs does not matter.
 
 The Python is a stub: what pip does is its own business, and a test needs no network.
 """

@@ -5,12 +5,14 @@ from __future__ import annotations
 import grp
 import importlib.util
 import os
+import socket
 import subprocess
 import sys
 from dataclasses import fields
 from functools import partial
 
 import orjson
+import structlog
 
 from reevd import notify
 from reevd.bounds import Bounds, Pace
@@ -33,6 +35,8 @@ RESTART = (*FEED, *PLACES, "connections_per_user")
 """Settings that only a new process can take on."""
 # A migration reads and writes all there is: at this many bytes a second on the slowest of disks.
 SLOWEST, LEAST_SECONDS = 1 << 20, 60
+
+log = structlog.get_logger("reevd.daemon")
 
 
 def tuning(settings: Settings) -> tuple[Limits, Bounds, Pace]:
@@ -84,8 +88,13 @@ def open_keeper(settings: Settings) -> Keeper:
     if not (settings.forward_endpoint or settings.notice_command or settings.notice_webhook):
         return Keeper(None)
     if settings.forward_endpoint and not _has("opentelemetry.exporter.otlp.proto.common"):
-        hint = "pip install 'reevd[otlp]'"
+        hint = "pip install 'reevd[otlp]'; on a host, make install EXTRAS=otlp"
         raise ConfigError("forwarding to", settings.forward_endpoint, "what OTLP needs is not installed", hint)
+    if (settings.forward_endpoint or settings.notice_webhook) and not _networked():
+        log.error(
+            "nothing can be forwarded or posted: this process has no network",
+            hint="systemctl edit reevd: PrivateNetwork=no, IPAddressDeny=, RestrictAddressFamilies=AF_INET AF_INET6",
+        )
     database = os.path.realpath(settings.database)
     wanted = {name: getattr(settings, name) for name in FEED}
     return Keeper({"database": database, "path": database + OUTBOX, "log_format": settings.log_format, **wanted})
@@ -95,6 +104,15 @@ def _has(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:  # not even what it would be in
+        return False
+
+
+def _networked() -> bool:
+    """Whether sockets of the network can be had: not under the unit as it is installed."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM):
+            return True
+    except OSError:
         return False
 
 

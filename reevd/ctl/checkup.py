@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import grp
 import os
-import resource
 import stat
 import subprocess
 import sys
@@ -109,10 +108,12 @@ def _disk(patient: Patient) -> Iterator[Finding]:
         free = disk.f_bavail * disk.f_frsize
         found = f"{free >> 20:,} MiB free at {path}"
         fix = "free some space; reevctl prune --days N --dry-run says what old executions hold"
+        # To remove an execution takes room in the database and its journal.
+        full = f"remove other files from {path} first, for a prune needs room itself; then reevctl prune --days N"
         if disk.f_files and not disk.f_favail:
-            yield Finding(what, BAD, f"no inode is free at {path}", fix)
+            yield Finding(what, BAD, f"no inode is free at {path}", full)
         elif free < LEAST_BYTES:
-            yield Finding(what, BAD, found, fix)
+            yield Finding(what, BAD, found, full)
         else:
             yield Finding(what, ODD if free < LOW_BYTES else GOOD, found, fix if free < LOW_BYTES else "")
 
@@ -162,9 +163,9 @@ def _lock(patient: Patient) -> Iterator[Finding]:
 
 
 def _limits(pid: int) -> Iterator[Finding]:
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        soft, _ = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-        if 0 <= soft < FILES:
+    with contextlib.suppress(OSError, ValueError), open(f"/proc/{pid}/limits") as file:
+        soft = int(next((line.split()[3] for line in file if line.startswith("Max open files")), ""))
+        if soft < FILES:
             yield Finding("open files", ODD, f"at most {soft:,}", f"LimitNOFILE={FILES} or more in the unit")
         else:
             yield Finding("open files", GOOD, f"at most {soft:,}")

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from reevd.ctl import render
+from reevd.ctl import render, unit
 from reevd.ctl.checkup import BAD, CHECKS, GOOD, ODD, Finding, Patient, group, said
 from reevd.ctl.client import UnreachableError
 from reevd.ctl.shell import DONE, UNSUCCESSFUL, RefusedError, Shell
@@ -36,6 +36,7 @@ def doctor(shell: Shell) -> int:
     findings = [_answers(patient, refusal)]
     if health:
         findings += [finding for check in CHECKS for finding in check(patient)]
+        findings += unit.feed(shell)
     findings += [*_inotify(), _runner()]
     lines = []
     for finding in findings:
@@ -48,9 +49,13 @@ def doctor(shell: Shell) -> int:
 def _answers(patient: Patient, refusal: str) -> Finding:
     if patient.health:
         status = patient.health["status"]
+        found = f"{status} on {patient.socket}"
+        if status == "healthy":
+            return Finding("daemon", GOOD, found)
         reasons = "; ".join(patient.health["reasons"])
-        verdict = GOOD if status == "healthy" else BAD
-        return Finding("daemon", verdict, f"{status} on {patient.socket}", reasons)
+        return Finding("daemon", BAD, f"{found}: {reasons}", "what is marked below; `journalctl -u reevd` says more")
+    if (given_up := unit.failed(patient.socket)) is not None:
+        return given_up
     if os.path.exists(patient.socket) and not os.access(patient.socket, os.R_OK | os.W_OK):
         fix = f"usermod -aG {group(os.stat(patient.socket).st_gid)} {os.environ.get('USER', 'YOU')}, and log in anew"
         return Finding("daemon", BAD, f"{patient.socket}: permission denied", fix)

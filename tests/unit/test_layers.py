@@ -72,7 +72,7 @@ LAYERS = (
     "api.serve",
     "ctl.render ctl.client ctl.commands ctl.checkup",
     "ctl.shell",
-    "ctl.usage ctl.stream ctl.sheets",
+    "ctl.usage ctl.stream ctl.sheets ctl.unit",
     "ctl.executions ctl.host ctl.watch ctl.traces ctl.flows ctl.analytics ctl.benchmarks ctl.export ctl.completion",
     "ctl.doctor ctl.backup",
     "ctl.runs",

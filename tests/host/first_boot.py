@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -35,6 +36,22 @@ def is_ready_once_everything_was_read() -> str:
     assert "0 executions, 0 under way, 0 problems" in ask("reevd", "StatusText")
     assert ask("reevd", "Type") == "notify"
     return ask("reevd", "StatusText")
+
+
+def the_socket_is_for_the_group() -> str:
+    said = sh("stat -c '%A %U %G' /run/reevd/reevd.sock /run/reevd/run.sock")
+    assert said.split("\n") == ["srw-rw---- reevd reev", "srw------- reevd reevd"], said
+    return said
+
+
+def the_doctor_finds_nothing_bad() -> str:
+    """Root sees all; a member too, but for what is the daemon's own."""
+    for user in ("", "alice"):
+        found = {f["what"]: f for f in json.loads(sh("reevctl --json doctor", user=user))}
+        assert not [f for f in found.values() if f["verdict"] == "bad"], found
+        assert {"daemon", "runner", "watch", "versions"} <= found.keys()
+    assert json.loads(sh("reevctl --json doctor"))[0]["verdict"] == "good"
+    return sh("reevctl doctor")
 
 
 def users_of_the_group_run_and_ask_from_a_plain_shell() -> str:
@@ -116,7 +133,15 @@ def reloads_its_settings() -> str:
     said = "journalctl -u reevd -b --no-pager -o cat | grep 'settings read anew' || true"
     line = wait_until(lambda: sh(said), "it tells that it has read them")  # the signal is sent, and no more, by then
     wait_until(lambda: ask("reevd", "ActiveState") == "active", "it is done with reloading")
-    return line
+    good = Path("/etc/reevd/reevd.yaml").read_text()
+    Path("/etc/reevd/reevd.yaml").write_text("max_runnning: 1\n")
+    sh("systemctl reload reevd")
+    told = wait_until(lambda: "old settings" in (now := ask("reevd", "StatusText")) and now, "the status says so")
+    Path("/etc/reevd/reevd.yaml").write_text(good)
+    sh("systemctl reload reevd")
+    wait_until(lambda: "old settings" not in ask("reevd", "StatusText"), "and that they are in force")
+    wait_until(lambda: ask("reevd", "ActiveState") == "active", "it is done with reloading")
+    return f"{line}\n{told}"
 
 
 def settings_that_cannot_be_used_are_no_reason_to_try_again() -> str:
@@ -125,10 +150,37 @@ def settings_that_cannot_be_used_are_no_reason_to_try_again() -> str:
     try:
         sh("systemctl restart reevd", status=1)
         assert (ask("reevd", "ActiveState"), ask("reevd", "ExecMainStatus")) == ("failed", "2")
-        return sh("journalctl -u reevd -b --no-pager -o cat | grep max_runnning | tail -n 1")
+        said = sh("journalctl -u reevd -b --no-pager -o cat | grep max_runnning | tail -n 1")
+        sh("timeout 20 reevctl status of-alice", user="alice", status=None)  # it starts it, again and again
+        wait_until(lambda: ask("reevd.socket", "ActiveState") == "failed", "systemd gives up the socket too")
+        told = sh("reevctl doctor", status=1)
     finally:
         Path("/etc/reevd/reevd.yaml").write_text(good)
-        sh("systemctl reset-failed reevd; systemctl restart reevd reevd.socket")
+    (fix,) = re.findall("then as root: (systemctl .*)", told)
+    sh(fix)
+    return f"{said}\n{told}\n" + sh("reevctl status of-alice", user="alice")
+
+
+def a_backup_is_put_back() -> str:
+    began = sh("reevctl backup /root/copy")
+    sh(f"reev-runner {CASES}/001-sol-transfer.yml --execution-id later --quiet", user="alice")
+    sh("reevctl wait later")
+    sh("systemctl stop reevd.socket reevd")
+    said = sh(f"reevd restore /root/copy --database {STATE}/reevd.sqlite3")
+    sh("systemctl start reevd.socket reevd")
+    return f"{began}\n{said}\n" + sh("reevctl wait later && reevctl status of-alice && reevctl verify")
+
+
+def an_upgrade_brings_new_cases_and_keeps_what_the_host_changed() -> str:
+    new, mine = Path(f"{CASES}/900-new.yml"), STATE / "benchmarks" / "001-sol-transfer.yml"
+    new.write_text(Path(f"{CASES}/001-sol-transfer.yml").read_text().replace("001-sol-transfer", "900-new"))
+    mine.write_text(mine.read_text() + "# of this host\n")
+    sh("umask 077; /usr/local/src/reevd/systemd/install.sh activate")
+    assert mine.read_text().endswith("# of this host\n")
+    new.unlink()
+    said = sh("reevctl benchmarks", user="alice")
+    assert "900-new" in said, said
+    return said
 
 
 def a_run_outlives_the_daemons_restart() -> str:
@@ -191,7 +243,9 @@ if __name__ == "__main__":
             units_verify,
             sandboxes_are_tight,
             is_ready_once_everything_was_read,
+            the_socket_is_for_the_group,
             users_of_the_group_run_and_ask_from_a_plain_shell,
+            the_doctor_finds_nothing_bad,
             others_can_neither_ask_nor_write,
             members_read_and_only_the_admin_group_runs,
             a_question_starts_it_from_cold,
@@ -199,6 +253,8 @@ if __name__ == "__main__":
             a_hung_loop_is_restarted_by_the_watchdog,
             reloads_its_settings,
             settings_that_cannot_be_used_are_no_reason_to_try_again,
+            a_backup_is_put_back,
+            an_upgrade_brings_new_cases_and_keeps_what_the_host_changed,
             a_run_outlives_the_daemons_restart,
             a_run_is_stopped_and_one_that_dies_is_seen,
             a_full_disk_is_told_and_survived,

@@ -48,6 +48,8 @@ def missing() -> str | None:
         return "a lab needs systemd-nspawn (Debian: systemd-container)"
     if _python() is None:
         return "a lab needs a Python of this version outside of /root and /home"
+    if not Path(sys.prefix).is_relative_to(ROOT) and sys.prefix.startswith(("/tmp/", "/run/", "/home/", "/root/")):
+        return f"a lab does not see {sys.prefix}, which its programs would need: make the environment in the checkout"
     probe = subprocess.run(["unshare", "--mount", "sh", "-ec", PROBE], capture_output=True)
     return None if probe.returncode == 0 else f"a lab needs to mount: {probe.stderr.decode().strip()}"
 

@@ -127,7 +127,9 @@ def answering(asked: Patient, metrics: str = "") -> Callable[[str], Answer]:
     def answer(path: str) -> Answer:
         if path == "/metrics":
             return Answer(200, metrics.encode())
-        return Answer(200, json.dumps(asked.health if path.endswith("/health") else {"items": [], "next_cursor": None}).encode())
+        return Answer(
+            200, json.dumps(asked.health if path.endswith("/health") else {"items": [], "next_cursor": None}).encode()
+        )
 
     return answer
 

@@ -170,8 +170,7 @@ def _check(option: Option, value: Any, where: str) -> Any:
         return _list(option, value, where)
     if isinstance(option.default, int):
         if not str(value).isascii() or not str(value).isdigit() or not option.least <= int(str(value)[:6]) <= 1000:
-            hint = f"a whole number from {option.least:g} to 1000"
-            raise ConfigError("reading", where, f"{value!r} cannot be used", hint)
+            raise ConfigError("reading", where, f"{value!r} cannot be used", f"whole, from {option.least:g} to 1000")
         return int(str(value))
     if isinstance(option.default, float):
         try:
@@ -216,18 +215,16 @@ def _list(option: Option, value: Any, where: str) -> tuple[str, ...]:
 def _read(path: str) -> dict[str, Any]:
     try:
         with open(path, "rb") as file:
-            document = yaml.safe_load(file)
+            document = yaml.safe_load(file) or {}
     except (OSError, yaml.YAMLError) as error:
         raise ConfigError("reading the settings in", path, error, "see systemd/reevd.yaml for an example") from error
-    document = {} if document is None else document
     if not isinstance(document, dict):
         raise ConfigError("reading the settings in", path, "it holds no keys", "see systemd/reevd.yaml for an example")
     known = [option.name for option in OPTIONS]
     for key in document:
         if key not in known:
-            near = difflib.get_close_matches(str(key), known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
-            raise ConfigError("reading the settings in", path, f"unknown key {key!r}", hint)
+            near = difflib.get_close_matches(str(key), known, 1) or known
+            raise ConfigError("reading the settings in", path, f"unknown key {key!r}", f"one of: {', '.join(near)}")
     return document
 
 

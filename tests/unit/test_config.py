@@ -79,10 +79,13 @@ def test_what_cannot_be_used_is_said(tmp_path: Path, text: str, said: str) -> No
     assert caught.value.hint
 
 
-@pytest.mark.parametrize(("key", "hint"), [("max_runnning", "did you mean max_running?"), ("x", "known: sessions_dir")])
+@pytest.mark.parametrize(
+    ("key", "hint"), [("max_runnning", "one of: max_running"), ("x", "one of: sessions_dir, bench")]
+)
 def test_a_misspelt_setting_is_answered_with_the_nearest(tmp_path: Path, key: str, hint: str) -> None:
     file = tmp_path / "reevd.yaml"
     file.write_text(f"{key}: 1\n")
     with pytest.raises(ConfigError) as caught:
         load(["--config", str(file)], {})
     assert caught.value.hint.startswith(hint)
+    assert ("," in caught.value.hint) == ("," in hint)

@@ -51,7 +51,8 @@ def test_doctor_says_each_fix_on_a_line_of_its_own(tmp_path: Path, capsys: Captu
     with canned(tmp_path, answers) as daemon:
         assert main(["--socket", daemon.socket, "doctor"]) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert lines[:2] == [f"✘ daemon: degraded on {daemon.socket}", "    fix: one\\nreason"]
+    assert lines[0] == f"✘ daemon: degraded on {daemon.socket}: one\\nreason"
+    assert lines[1].startswith("    fix: what is marked below")
     found = lines.index(f"✘ sessions folder: {tmp_path}/sessions: No such file or directory")
     assert lines[found + 1] == f"    fix: mkdir -p {tmp_path}/sessions, or see the setting sessions_dir"
     assert [line[0] for line in lines if not line.startswith("    fix: ")].count("✘") >= 3

@@ -14,36 +14,8 @@ import yaml
 
 from reevd import __version__
 from reevd.errors import ConfigError
-from reevd.feed.address import check_address
-from reevd.feed.outcome import TERMINAL, check_command
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One setting, under one name everywhere: `--sessions-dir`, REEVD_SESSIONS_DIR, `sessions_dir`.
-
-    systemd: the variable in which systemd hands over a folder, and what stands in it
-    """
-
-    name: str
-    default: Any
-    help: str
-    choices: tuple[str, ...] = ()
-    env: tuple[str, ...] = ()
-    systemd: tuple[str, str] | None = None
-    least: float = 0.0
-
-    @property
-    def metavar(self) -> str:
-        """What stands for its value in the help."""
-        if self.choices:
-            return "|".join(self.choices)
-        return "N" if isinstance(self.default, int) else self.name.split("_")[-1].upper()
-
-    @property
-    def variables(self) -> tuple[str, ...]:
-        return (f"REEVD_{self.name.upper()}", *self.env)
-
+from reevd.feed.outcome import TERMINAL
+from reevd.option import Option, check
 
 DATABASE = "logs/state/reevd.sqlite3"
 OPTIONS = (
@@ -110,8 +82,6 @@ OPTIONS = (
     ),
 )
 
-ADDRESSES = ("forward_endpoint", "notice_webhook")
-
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -154,62 +124,15 @@ def load(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
 
 def _value(option: Option, flag: str | None, environ: Mapping[str, str], file: Mapping[str, Any], path: str) -> Any:
     if flag is not None:
-        return _check(option, flag, f"--{option.name.replace('_', '-')}")
+        return check(option, flag, f"--{option.name.replace('_', '-')}")
     for variable in option.variables:
         if variable in environ:
-            return _check(option, environ[variable], variable)
+            return check(option, environ[variable], variable)
     if option.name in file:
-        return _check(option, file[option.name], f"{path}: {option.name}")
+        return check(option, file[option.name], f"{path}: {option.name}")
     if option.systemd and environ.get(option.systemd[0]):
         return os.path.join(environ[option.systemd[0]].split(":")[0], option.systemd[1])
     return option.default
-
-
-def _check(option: Option, value: Any, where: str) -> Any:
-    if isinstance(option.default, tuple):
-        return _list(option, value, where)
-    if isinstance(option.default, int):
-        if not str(value).isascii() or not str(value).isdigit() or not option.least <= int(str(value)[:6]) <= 1000:
-            raise ConfigError("reading", where, f"{value!r} cannot be used", f"whole, from {option.least:g} to 1000")
-        return int(str(value))
-    if isinstance(option.default, float):
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            raise ConfigError("reading", where, f"{value!r} is no number", f"default: {option.default:g}") from None
-        if not option.least <= number < 1e9:
-            raise ConfigError("reading", where, f"{number:g} is out of range", f"at least {option.least:g}")
-        return number
-    if not isinstance(value, str) or (not value and option.default):
-        raise ConfigError("reading", where, f"{value!r} is no text", f"default: {option.default}")
-    if value and option.name in ADDRESSES:
-        try:
-            check_address(value)
-        except ValueError as error:
-            why = f"{value!r} is no address to send to: {error}"
-            raise ConfigError("reading", where, why, "such as http://127.0.0.1:4318") from None
-    if option.choices and value not in option.choices:
-        raise ConfigError("reading", where, f"{value!r} is unknown", f"one of: {', '.join(option.choices)}")
-    return value
-
-
-def _list(option: Option, value: Any, where: str) -> tuple[str, ...]:
-    """A list of texts; as a flag or in the environment, as JSON."""
-    hint = f"a list, such as {json.dumps(option.default or ['notify', '{execution_id}'])}"
-    try:
-        found = json.loads(value) if isinstance(value, str) else value
-    except ValueError:
-        raise ConfigError("reading", where, f"{value!r} is no JSON", hint) from None
-    if not isinstance(found, list) or not all(isinstance(each, str) and each for each in found):
-        raise ConfigError("reading", where, f"{value!r} is no list of texts", hint)
-    if option.name == "notice_statuses" and (unknown := sorted(set(found) - set(TERMINAL))):
-        raise ConfigError("reading", where, f"{unknown[0]!r} is no status that ends a run", hint)
-    if option.name == "notice_command":
-        try:
-            check_command(found)
-        except ValueError as error:
-            raise ConfigError("reading", where, error, hint) from None
-    return tuple(found)
 
 
 def _read(path: str) -> dict[str, Any]:

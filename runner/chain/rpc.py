@@ -16,7 +16,7 @@ from solders.pubkey import Pubkey
 from solders.rpc.responses import GetTransactionResp
 
 from runner.chain import Account, Transaction
-from runner.chain.signing import error_text, signed, unsigned
+from runner.chain.signing import error_text, oversized, signed, unsigned
 from runner.errors import ChainError
 from runner.exchange import MIB, PAUSE, Answer, Exchange, ExchangeError
 from runner.instruction import Instruction
@@ -85,6 +85,8 @@ class RpcChain:
         )
         names = dict.fromkeys(name for each in instructions for name in each.lookup_tables)
         transaction = signed(instructions, keys, blockhash, [self._table(name) for name in names])
+        if refused := oversized(transaction):
+            return Transaction(refused, (), "", 0, 0)
         text = base64.b64encode(bytes(transaction)).decode()
         # What fails is to land all the same: its logs are a part of the result.
         how = {"encoding": "base64", "skipPreflight": True, "preflightCommitment": "confirmed"}

@@ -24,6 +24,7 @@ LAYERS = (
     "reading",
     "change",
     "feed.outcome feed.address",
+    "option",
     "weigh files lock clock journal notify link log config schema mount memory feed.keeper feed.outbox",
     "tail watch listener store endings",
     "reader lookout rescan inspection forget compaction",

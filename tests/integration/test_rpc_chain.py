@@ -57,6 +57,13 @@ def test_the_addresses_of_lookup_tables_are_taken_from_the_chain(node: Endpoint,
     assert landed.lamports == 10**7
 
 
+def test_what_is_larger_than_a_packet_is_not_sent(node: Endpoint, keys: Keys) -> None:
+    many = [transfer(keys, str(Keypair().pubkey())) for _ in range(32)]
+    sent = RpcChain(node.address, 0).execute(many, keys)
+    assert (sent.error or "").endswith("bytes, and a node takes 1,232 at most")
+    assert not node.transactions
+
+
 def test_a_lookup_table_that_is_not_there_is_named(node: Endpoint, keys: Keys) -> None:
     with pytest.raises(ChainError, match=f"there is no address lookup table {NOWHERE}"):
         RpcChain(node.address, 0).execute([transfer(keys, NOWHERE, NOWHERE)], keys)

@@ -154,3 +154,14 @@ def test_a_follower_that_breaks_says_why_before_it_ends(tmp_path: Path) -> None:
     process.stderr.close()
     assert "following failed" in said
     assert "IsADirectoryError" in said
+
+
+@pytest.mark.parametrize(("calls", "waiting"), [(0, 0), (3, 0), (4, 1)])
+def test_only_more_calls_than_were_told_are_news(tmp_path: Path, calls: int, waiting: int) -> None:
+    """A database that was made anew knows of none, until it has read the telemetry."""
+    outbox = Outbox(str(tmp_path / "feed"), "forward", "")
+    outbox.take([outcome("a")._replace(tool_calls=3)], "birth", 1)
+    outbox.done(outbox.due(time.time(), 1))
+    outbox.take([outcome("a")._replace(tool_calls=calls)], "another", 1)
+    assert len(outbox.due(time.time(), 2)) == waiting
+    outbox.close()

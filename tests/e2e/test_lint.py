@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -12,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from runner import lint_command
 from tests.harness import ROOT, daemon
 
 WRITER = ROOT / "runner" / "schema" / "foreign-writer.sh"
@@ -23,9 +26,20 @@ OUTPUT = {**EVENT, "event_type": "ToolOutput", "tool_output": {"success": True, 
 
 
 def lint(*paths: Path) -> tuple[int, list[dict[str, str]]]:
-    command = [sys.executable, "-m", "runner", "lint", "--json", *map(str, paths)]
+    """What the command does, without a process for each of many files."""
+    told = io.StringIO()
+    with contextlib.redirect_stdout(told), contextlib.redirect_stderr(io.StringIO()):
+        status = lint_command.main(["--json", *map(str, paths)])
+    return status, [json.loads(line) for line in told.getvalue().splitlines()]
+
+
+def test_it_is_a_command(tmp_path: Path) -> None:
+    path = tmp_path / "session_a.json"
+    path.write_text(json.dumps({**GOOD, "session_id": "b"}))
+    command = [sys.executable, "-m", "runner", "lint", str(path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "the name says 'a'" in done.stdout
 
 
 def test_our_own_files_are_clean(tmp_path: Path) -> None:

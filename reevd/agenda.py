@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 # Second looks come in turn with news, and fewer at once: neither makes the other wait for long.
 FAIRNESS = 16
+# And no more than so many while few wait: news that comes meanwhile waits for the sync of all of them.
+FEW, SHARE = 8, 64
 
 
 class Agenda:
@@ -45,7 +47,8 @@ class Agenda:
 
         Not both, since second looks may have to be synced, and news would wait for that.
         """
-        second = self._second(now, max(1, most // FAIRNESS)) if self._owed or not self._news else []
+        few = max(1, min(most // FAIRNESS, max(FEW, len(self._heap) // SHARE)))
+        second = self._second(now, few) if self._owed or not self._news else []
         self._owed = not second
         return second or self._fresh(most)
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell does so to what it starts behind itself
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 NOBODY = "http://127.0.0.1:9"
 SERVICES = ("JUPITER_API_URL", "ZAI_API_URL", "GLM_CODING_API_URL", "REEV_LOCAL_URL")

@@ -6,8 +6,9 @@ import signal
 
 import pytest
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell does so to what it starts behind itself
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:  # a shell does so to what it starts behind itself
+        signal.signal(number, usual)
 
 NOBODY = "http://127.0.0.1:9"
 SERVICES = ("JUPITER_API_URL", "ZAI_API_URL", "GLM_CODING_API_URL", "REEV_LOCAL_URL")

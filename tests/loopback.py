@@ -22,10 +22,25 @@ class Got(NamedTuple):
 class Loopback:
     """`answers`: the statuses of the next answers, and then 200 for ever."""
 
-    def __init__(self, address: str) -> None:
-        self.address = address
+    def __init__(self) -> None:
+        self.address = ""
         self.got: list[Got] = []
         self.answers: list[int] = []
+
+
+@contextmanager
+def listening(
+    handler: type[BaseHTTPRequestHandler], server: type[ThreadingHTTPServer] = ThreadingHTTPServer, *, port: int = 0
+) -> Iterator[str]:
+    """Its address, for as long as it answers."""
+    with server(("127.0.0.1", port), handler) as made:
+        thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{made.server_port}"
+        finally:
+            made.shutdown()
+            thread.join()
 
 
 @contextmanager
@@ -45,12 +60,6 @@ def loopback(port: int = 0) -> Iterator[Loopback]:
         def log_message(self, *_: Any) -> None:
             """A test's output is no place for it."""
 
-    with ThreadingHTTPServer(("127.0.0.1", port), Receiver) as server:
-        made = Loopback(f"http://127.0.0.1:{server.server_port}")
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield made
-        finally:
-            server.shutdown()
-            thread.join()
+    made = Loopback()
+    with listening(Receiver, port=port) as made.address:
+        yield made

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +15,8 @@ from solders.message import MessageV0
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 from solders.transaction_metadata import FailedTransactionMetadata
+
+from tests.loopback import listening
 
 MAINNET = ("JUP6LkbZbjS1jKKwapdHNy74zcZ3tLUZoi5QNyVTaV4", "jup3YeL8QhtSx1e253b2FDvsMNC87fDrgQZivbrndc9")
 
@@ -151,12 +152,5 @@ def endpoint(*, cheats: bool = True, programs: tuple[str, ...] = ()) -> Iterator
             self.finish_request(request, client_address)
             self.shutdown_request(request)
 
-    with Server(("127.0.0.1", 0), Handler) as server:
-        made.address = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield made
-        finally:
-            server.shutdown()
-            thread.join()
+    with listening(Handler, Server) as made.address:
+        yield made

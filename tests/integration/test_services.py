@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import httpx
@@ -21,6 +20,7 @@ from runner.errors import AgentError, ChainError
 from runner.exchange import CERTIFICATES, PROXIES, TRIES
 from runner.site import UNREADABLE, Site, shown
 from runner.tools import ToolError
+from tests.loopback import listening
 
 KEY = "sk-the-key-that-nobody-may-see"
 GOOD = {"choices": [{"message": {"content": "well"}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 3}}
@@ -61,15 +61,8 @@ def serving() -> Iterator[Server]:
         def log_message(self, *_: Any) -> None:
             """A test's output is no place for it."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        made.address = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield made
-        finally:
-            server.shutdown()
-            thread.join()
+    with listening(Handler) as made.address:
+        yield made
 
 
 @pytest.fixture

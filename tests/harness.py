@@ -31,6 +31,24 @@ def wait_until(condition: Callable[[], T], what: str, *, seconds: float = 15.0, 
     return value
 
 
+def alive(pid: int) -> bool:
+    """Whether the process still runs. One that has ended but that nobody has asked for yet (a zombie) does not: not
+    every machine has a first process that asks for orphans."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def children(pid: int, command: str = "") -> list[int]:
+    """The processes that this one has started and whose command line has `command` in it; none once it has ended."""
+    try:
+        started = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return [child for child in started if command.encode() in Path(f"/proc/{child}/cmdline").read_bytes()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
 class UnixConnection(http.client.HTTPConnection):
     """HTTP over a Unix socket."""
 

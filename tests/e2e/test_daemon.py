@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import ROOT, Daemon, daemon, leave, run_runner, session, wait_until
+from tests.harness import ROOT, Daemon, alive, children, daemon, leave, run_runner, session, wait_until
 
 QUICK = {"settle_seconds": 0.05, "rescan_seconds": 0.5}
 
@@ -55,12 +55,9 @@ def test_kill_9_loses_nothing_and_leaves_no_server_behind(tmp_path: Path) -> Non
         for number in range(50):
             leave(running.sessions, f"k{number}", session(f"k{number}"))
         assert running.process is not None
-        children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children").read_text().split()
+        servers = children(running.process.pid)
         running.kill()
-        gone = [Path(f"/proc/{child}") for child in children]
-        wait_until(
-            lambda: not any(p.exists() and "Z" not in (p / "stat").read_text().split()[2] for p in gone), "server gone"
-        )
+        wait_until(lambda: not any(map(alive, servers)), "the server is gone")
         running.start()
         for number in range(50):
             running.wait_for(f"k{number}", "Completed")
@@ -69,8 +66,9 @@ def test_kill_9_loses_nothing_and_leaves_no_server_behind(tmp_path: Path) -> Non
 def test_the_end_of_the_server_ends_the_daemon_with_an_error(tmp_path: Path) -> None:
     running = Daemon(tmp_path).start()
     assert running.process is not None
-    children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children").read_text().split()
-    (server,) = (pid for pid in map(int, children) if b"reevd.api.serve" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    (server,) = (
+        pid for pid in children(running.process.pid) if b"reevd.api.serve" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    )
     os.kill(server, signal.SIGKILL)
     assert running.process.wait(15) == 1
     assert "the server ended by itself" in running.log()

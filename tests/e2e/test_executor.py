@@ -17,7 +17,7 @@ from typing import Any
 import apsw
 import pytest
 
-from tests.harness import ROOT, Daemon, daemon, leave, session, wait_until
+from tests.harness import ROOT, Daemon, alive, daemon, leave, session, wait_until
 
 CASE = "001-sol-transfer"
 RUN = f"/api/v1/benchmarks/{CASE}/run"
@@ -173,13 +173,6 @@ def test_stop_ends_the_whole_process_group(tmp_path: Path) -> None:
         status, answer = stop(running, "a")
         assert (status, answer["error"]) == (409, "conflict")
         assert "it ended as Stopped" in answer["message"]
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def test_what_waits_is_stopped_and_never_starts(tmp_path: Path) -> None:

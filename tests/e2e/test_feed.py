@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -13,7 +15,7 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.harness import Daemon, daemon, leave, session, wait_until
+from tests.harness import Daemon, children, daemon, leave, session, wait_until
 from tests.integration.test_metrics import scrape
 from tests.loopback import Loopback, loopback
 
@@ -238,9 +240,10 @@ def test_a_follower_that_dies_comes_back_and_the_daemon_stays(tmp_path: Path) ->
     with loopback() as hook, daemon(tmp_path, notice_webhook=hook.address, **FAST) as running:
         wait_until(Path(f"{running.database}-feed").exists, "it follows", log=running.log)
         assert running.process is not None
-        children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children").read_text().split()
-        (follower,) = [c for c in children if b"reevd.feed.follow" in Path(f"/proc/{c}/cmdline").read_bytes()]
-        subprocess.run(["kill", "-9", follower], check=True)
+        (follower,) = [
+            c for c in children(running.process.pid) if b"reevd.feed.follow" in Path(f"/proc/{c}/cmdline").read_bytes()
+        ]
+        os.kill(follower, signal.SIGKILL)
         leave(running.sessions, "a", fresh("a"))
         wait_until(lambda: hook.got, "it is told by the next one", log=running.log)
         assert "the follower ended by itself" in running.log()

@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 from runner.summary import rows
-from tests.harness import ROOT, wait_until
+from tests.harness import ROOT, alive, children, wait_until
 
 FIRST, FAILS = (str(ROOT / "benchmarks" / f"{name}.yml") for name in ("001-sol-transfer", "003-spl-transfer-fail"))
 # The real runner with agents that die, or go on for ever, beside its own.
@@ -120,14 +120,7 @@ def test_workers_do_not_outlive_who_started_them(tmp_path: Path) -> None:
     workers = children(process.pid) if process.poll() is None else []
     process.kill()
     process.wait()
-    wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers), "they have ended")
-
-
-def children(pid: int) -> list[str]:
-    try:
-        return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except FileNotFoundError:
-        return []
+    wait_until(lambda: not any(map(alive, workers)), "they have ended")
 
 
 def test_on_a_terminal_it_shows_how_far_it_is(tmp_path: Path) -> None:

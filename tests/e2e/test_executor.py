@@ -80,7 +80,8 @@ def test_a_real_run_from_the_queue_to_its_end(tmp_path: Path) -> None:
         found = running.wait_for("a", "Completed")
         assert found["score"] == 1.0
         assert found["metadata"]["mode"] == "installed"
-        assert statuses(running, "a") == ["Queued", "Running", "Completed"]
+        # A machine under load may show the whole run at once: that it runs is then never seen.
+        assert [status for status in statuses(running, "a") if status != "Running"] == ["Queued", "Completed"]
         assert '"mode": "installed"' in running.log()
         wait_until(lambda: not spool(running), "the job is cleared away")
 

@@ -15,6 +15,7 @@ from reevd.inspection import Inspection
 from reevd.journal import Journal
 from reevd.memory import give_back
 from reevd.reconciler import Reconciler
+from reevd.room import shortages
 from reevd.store import Store
 
 # The log is moved into the database once it has so many pages of 4 KiB: while there is work, and between two works.
@@ -114,6 +115,14 @@ class Books:
             give_back()
         elif frames > (CALM_WAL_FRAMES if idle else BUSY_WAL_FRAMES):
             self.store.checkpoint(truncate=False)
+
+    def shortages(self, sessions: str) -> list[str]:
+        """What is short on the disks of the database and of that folder, as sentences."""
+        try:
+            log_bytes = os.path.getsize(self.path + "-wal") if self.store.wal_frames else 0
+            return shortages((os.path.dirname(self.path), sessions), log_bytes)
+        except OSError as error:
+            return [f"the room on the disks cannot be told: {error}"]
 
     def probe(self) -> None:
         """Writes to the database, through to the disk. Raises apsw.Error while that fails."""

@@ -19,7 +19,7 @@ from collections.abc import Callable
 import apsw
 import structlog
 
-from reevd import link, notify
+from reevd import link, mount, notify
 from reevd.assembly import RESTART, open_engine, open_executor, open_keeper, start_server, tuning
 from reevd.config import Settings
 from reevd.desk import Desk, sync_benchmarks
@@ -46,11 +46,25 @@ def run(settings: Settings, reload: Callable[[], Settings]) -> int:
     """
     os.makedirs(os.path.dirname(settings.database) or ".", mode=0o750, exist_ok=True)
     # By its real name: a link to the database is the same database.
-    lock = hold(os.path.realpath(settings.database) + ".lock")
+    database = os.path.realpath(settings.database)
+    _refuse_remote(os.path.dirname(database), settings.database)
+    lock = hold(database + ".lock")
     try:
         return _once(settings) if settings.once else _Daemon(settings, reload).run()
     finally:
         os.close(lock)
+
+
+def _refuse_remote(folder: str, database: str) -> None:
+    """The log's index is memory that all who use the database share, which no network carries."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        kind = mount.remote(descriptor)
+    finally:
+        os.close(descriptor)
+    if kind in mount.REMOTE:
+        why = f"it is on {kind}, and SQLite's log must not be shared over a network"
+        raise ConfigError("opening", database, why, "name a place on a local disk with the setting database")
 
 
 def _once(settings: Settings) -> int:

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-import orjson
-
-from reevd.model import Decision, Execution, Status, Transition
+from reevd.history import history
+from reevd.model import Decision, Execution, Status
 from reevd.session_file import Session, dumps
 from reevd.times import SECOND, rfc3339, sharpest
 
@@ -116,7 +115,7 @@ def derive(evidence: Evidence, now: int, limits: Limits = DEFAULT_LIMITS) -> Exe
         tool_calls=evidence.calls,
         locked=int(bool(session and session.locked)),
         warnings=dumps(warnings) if (warnings := _warnings(evidence, session)) else "[]",
-        history=_history(previous, state, score, now),
+        history=history(previous, state.status, state.reason, result, now),
     )
 
 
@@ -236,12 +235,3 @@ def _warnings(evidence: Evidence, session: Session | None) -> list[str]:
     if trace and (others := sorted(trace.named_ids - {evidence.execution_id})):
         warnings.append(f"the telemetry names the execution {others[0]!r} inside: the file's name counts")
     return warnings
-
-
-def _history(previous: Execution | None, state: _State, score: float | None, now: int) -> str:
-    """The transitions so far and the one that this state is. A new result of the same status is one too."""
-    if previous and previous.status == state.status and (previous.score == score or previous.reason == state.reason):
-        return previous.history
-    transitions = orjson.loads(previous.history) if previous else []
-    step = Transition(state.status, rfc3339(now), state.reason)
-    return dumps([*transitions, step._asdict()])

@@ -124,7 +124,8 @@ class Engine:
         return len(self._books.reconciler.problems)
 
     def health(self) -> Health:
-        last, refused = self._survey.last, self.patrol.refused(self.clock.now())
+        last, short = self._survey.last, self._books.shortages(self._lookout.path)
+        told = (self._lookout.reason, self.patrol.refused(self.clock.now()), *self._reasons.values(), *short)
         return Health(
             mode="inotify" if self._lookout.watching else "poll",
             pending=len(self.patrol.agenda),
@@ -133,7 +134,7 @@ class Engine:
             scanned=self._survey.entries,
             stale="database" in self._reasons,
             overflows=self._lookout.losses,
-            reasons=[*filter(None, (self._lookout.reason, refused)), *self._reasons.values()],
+            reasons=list(filter(None, told)),
         )
 
     # -- one round -------------------------------------------------------------------------------------------
@@ -192,9 +193,8 @@ class Engine:
             self._survey.put_off(now + RETRY)
             self._reasons["scan"] = f"the sessions folder cannot be scanned: {error}"
             return
-        if scan is not None:
-            agenda.add(scan.take())
-        if scan is not None and scan.ended:
+        agenda.add(scan.take() if scan else ())
+        if scan and scan.ended:
             gone = tuple(path for path in self._books.reconciler.problems - scan.odd.keys() if not ids((path,)))
             self._books.reconciler.store([Change("", problems=tuple(scan.odd.values()), solved=gone)], now)
             self._survey.end(self.clock.now())

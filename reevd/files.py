@@ -149,11 +149,13 @@ class Folder:
             return None
         except OSError as error:
             raise _refusal(name, error) from error
+        status = os.fstat(descriptor)
         try:
-            status = os.fstat(descriptor)
             _check(status)
-        except BaseException:
-            os.close(descriptor)
+        except UnreadableError:
+            # What got a second name only now may be our own database: left open, it keeps SQLite's locks.
+            if status.st_nlink == 1 or not stat.S_ISREG(status.st_mode):
+                os.close(descriptor)
             raise
         return OpenFile(descriptor, status)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -28,6 +29,7 @@ RETRY_NS = 500_000_000
 ASKED_FOR = ("queued", "stopped")
 # A batch ends once so much was read: memory, and the wait of who comes after it, have a bound.
 BATCH_BYTES = 16 << 20
+REMEMBERED = 20_000
 NONE_MADE: Mapping[str, Decision] = {}
 
 log = structlog.get_logger("reevd.reconciler")
@@ -60,6 +62,8 @@ class Reconciler:
         self._store, self._journal, self.limits = store, journal, limits
         self._troubled = set(store.problem_paths())
         self._endings = Endings()
+        # A file that is touched again and again must not have its result written to the journal each time.
+        self._archived: OrderedDict[str, int] = OrderedDict()
 
     @property
     def problems(self) -> frozenset[str]:
@@ -166,7 +170,8 @@ class Reconciler:
             return []
         solved = self._troubled.intersection([path for c in batch for path in c.solved]) if self._troubled else ()
         records: list[dict[str, Any]] = [restore.decision(d) for c in batch for d in c.decisions]
-        records += [restore.result(c.archive) for c in batch if c.archive]
+        ended = [c.archive for c in batch if c.archive and self._archived.get(c.execution_id) != hash(c.archive)]
+        records += [restore.result(row) for row in ended]
         before = self._journal.size
         try:
             size = self._journal.append(records)
@@ -178,6 +183,9 @@ class Reconciler:
                 self._journal.cut(before)  # somebody is told that it was refused: it must not come back
             raise StoringError(str(error) or type(error).__name__) from error
         self._troubled.difference_update(solved)
+        self._archived.update((row.execution_id, hash(row)) for row in ended)
+        while len(self._archived) > REMEMBERED:
+            self._archived.popitem(last=False)
         for change in batch:
             for problem in change.problems:
                 self._tell(problem)

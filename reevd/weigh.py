@@ -60,7 +60,7 @@ def weigh(
     if verdict is not None:
         evidence = evidence._replace(decisions=(*decisions, verdict))
     row = rules.derive(evidence, now, limits)
-    same = previous is not None and row._replace(updated_at=previous.updated_at) == previous
+    same = previous is not None and _same(row, previous)
     lasting = row.terminal and (verdict or made or _outlives(rows[0], previous, row))
     return change._replace(
         execution=None if same else row,
@@ -68,6 +68,12 @@ def weigh(
         decisions=(*made, verdict) if verdict else made,
         archive=(previous if same else row) if lasting else None,
     )
+
+
+def _same(row: Execution, previous: Execution) -> bool:
+    """Whether nothing is to be stored. That the file of what has ended was touched is no news of it."""
+    news_at = previous.news_at if row.terminal else row.news_at
+    return row._replace(updated_at=previous.updated_at, news_at=news_at) == previous
 
 
 def _torn(reading: Reading, previous: Execution | None, now: int, settle: int) -> bool:
@@ -147,21 +153,15 @@ def _micros(text: str) -> int:
 
 
 def _kept(reading: Reading, previous: Execution | None, decisions: tuple[Decision, ...]) -> bool:
-    """Whether the stored end stands against what the file says now.
+    """Whether the stored end stands against what the file says now: all but a better end leaves it as it is.
 
-    It does where a reading of it counted, or where nothing readable speaks against it. A first, provisional
-    reading can be a mix of two versions of the file: a later readable one corrects it.
+    Also where it was read provisionally: who has seen it ended must not see it run again.
     """
     if previous is None or not previous.terminal:
         return False
     if previous.result_data is None and any(decision.kind in rules.VERDICTS for decision in decisions):
         return False
-    if isinstance(reading.session, Session) and _better(reading.session, previous):
-        return False
-    if not isinstance(reading.session, Session) or previous.source_state != "present":
-        return True
-    old = reading.session_part.old
-    return old is not None and old.mark is not None
+    return not (isinstance(reading.session, Session) and _better(reading.session, previous))
 
 
 def _better(session: Session, previous: Execution) -> bool:

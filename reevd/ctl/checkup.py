@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 import apsw
 
 from reevd import __version__, mount
+from reevd.room import BIG_LOG, LEAST_BYTES
 from reevd.times import from_rfc3339
 
 GOOD, ODD, BAD = "good", "odd", "bad"
-LOW_BYTES, LEAST_BYTES = 2 << 30, 200 << 20
-BIG_WAL = 512 << 20
+LOW_BYTES = 2 << 30
 FILES = 4096
 SKEW_SECONDS = 2.0
 COMMAND_SECONDS = 20
@@ -120,7 +120,7 @@ def _disk(patient: Patient) -> Iterator[Finding]:
 
 def _log(patient: Patient) -> Iterator[Finding]:
     size = patient.health["database"]["wal_bytes"]
-    big = size > BIG_WAL
+    big = size > BIG_LOG
     fix = "some program holds a transaction open: find it with `lsof` on the database, and end it" if big else ""
     yield Finding("write-ahead log", ODD if big else GOOD, f"{size >> 20:,} MiB", fix)
 

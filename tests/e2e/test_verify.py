@@ -20,15 +20,19 @@ def verify(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def stopped(home: Path) -> Daemon:
-    """A daemon that has seen some runs, one of them without files by now."""
+    """A daemon that has seen some runs, one of them without files by now, one without its telemetry."""
     running = Daemon(home, settle_seconds=0.05).start()
     for name in ("good", "gone"):
         leave(running.sessions, name, session(name))
         running.wait_for(name, "Completed")
     telemetry = {"event_type": "ToolInput", "tool_input": {"tool_name": "sol_transfer", "tool_args": {"amount": 1}}}
-    (running.sessions / "enhanced_otel_live.jsonl").write_text(json.dumps(telemetry) + "\n")
-    running.wait_for("live", "Running")
+    for name in ("half", "live"):
+        (running.sessions / f"enhanced_otel_{name}.jsonl").write_text(json.dumps(telemetry) + "\n")
+        running.wait_for(name, "Running")
+    leave(running.sessions, "half", session("half", final_result={"success": True, "score": 1.0, "data": {}}))
+    running.wait_for("half", "Completed")
     (running.sessions / "session_gone.json").unlink()
+    (running.sessions / "enhanced_otel_half.jsonl").unlink()
     running.stop()
     running.start().stop()  # so that the removal is stored, whether or not its event came in time
     return running
@@ -38,9 +42,9 @@ def test_a_sound_database_is_proved(tmp_path: Path) -> None:
     stopped(tmp_path)
     done = verify(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.startswith("3 executions: the database says of all of them")
+    assert done.stdout.startswith("4 executions: the database says of all of them")
     assert done.stdout.splitlines()[1].startswith("logs/state/reevd.sqlite3, against ")
-    assert json.loads(verify(tmp_path, "--json").stdout) == {"executions": 3, "differences": []}
+    assert json.loads(verify(tmp_path, "--json").stdout) == {"executions": 4, "differences": []}
 
 
 def test_every_lie_of_the_database_is_found(tmp_path: Path) -> None:

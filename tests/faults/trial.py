@@ -154,9 +154,8 @@ def _named(cursor: apsw.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
 
 
 def _timeless(row: dict[str, Any]) -> dict[str, Any]:
-    last = json.loads(row["history"])[-1]
     kept = {name: value for name, value in row.items() if name not in CLOCK}
-    kept["ends with"] = (last["status"], last["reason"])
+    kept["ends with"] = json.loads(row["history"])[-1]["status"]
     if row["status"] == "Timeout":
         del kept["ended_at"]
     if row["started_at"] is None:

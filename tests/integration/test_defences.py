@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import mmap
 import os
 import resource
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from reevd import files
 from reevd.bounds import Bounds
 from reevd.derive import Limits
 from reevd.engine import Engine
+from reevd.errors import UnreadableError
 from tests.harness import leave, session
 from tests.integration.conftest import Bench
 
@@ -135,6 +139,35 @@ def test_a_name_that_is_swapped_at_the_last_moment_is_refused(
     leave(bench.sessions, "a", scored(0.25))
     bench.until(lambda: bench.problems().get(path.name) == kind or score(bench), "refused", seconds=4)
     assert (bench.problems(), score(bench)) == ({path.name: kind}, None)
+
+
+def test_a_database_that_is_given_another_name_at_the_last_moment_keeps_its_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that closes a file loses all its locks on it: so what was opened by trickery stays open."""
+    database = tmp_path / "index"
+    database.write_bytes(b"x" * 200)
+    sessions = tmp_path / "sessions"
+    sessions.mkdir()
+
+    class Linked(LateSwap):
+        def open(self, name: str, flags: int, **options: Any) -> int:
+            (sessions / name).unlink()
+            (sessions / name).hardlink_to(database)
+            return os.open(name, flags, **options)
+
+    path = sessions / "session_a.json"
+    path.write_text("{}")
+    folder = files.Folder(str(sessions))
+    with database.open("r+b") as ours:
+        fcntl.lockf(ours, fcntl.LOCK_EX)
+        monkeypatch.setattr(files, "os", Linked(path, None))
+        with pytest.raises(UnreadableError):
+            folder.open(path.name)
+        ask = f"import fcntl; fcntl.lockf(open({str(database)!r}, 'r+b'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+        asked = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=False)
+        assert "BlockingIOError" in asked.stderr, "the lock is gone"
+    folder.close()
 
 
 class NoDescriptors:

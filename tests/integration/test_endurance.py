@@ -190,3 +190,29 @@ def test_a_folder_that_stays_away_is_made_anew(bench: Bench, monkeypatch: pytest
     bench.until(bench.sessions.exists, "it is made anew")
     leave(bench.sessions, "a", session("a"))
     bench.until(lambda: bench.status("a") == "Completed", "and watched")
+
+
+def test_who_saw_it_ended_never_sees_it_run_again(bench: Bench) -> None:
+    """Also where the result was read but once, before its file came to rest."""
+    bench.bounds = Bounds(settle_ns=3_600_000_000_000)
+    bench.start()
+    leave(bench.sessions, "a", session("a"))
+    bench.until(lambda: bench.status("a") == "Completed", "seen")
+    leave(bench.sessions, "a", session("a", **RUNNING))
+    bench.until(lambda: (row := bench.row("a")) is not None and row.source_state == "changed", "the stub is read")
+    assert bench.status("a") == "Completed"
+
+
+def test_a_file_that_is_touched_is_not_written_to_the_journal_again(bench: Bench) -> None:
+    engine = bench.start()
+    leave(bench.sessions, "a", session("a"))
+    marks = "SELECT mark FROM files WHERE mark IS NOT NULL"
+    bench.until(lambda: engine.store.rows(marks), "at rest")
+    journal = Path(f"{bench.database}.journal")
+    size = journal.stat().st_size
+    assert size > 0
+    for mode in (0o600, 0o644):
+        stood = engine.store.rows(marks)
+        (bench.sessions / "session_a.json").chmod(mode)
+        bench.until(lambda stood=stood: engine.store.rows(marks) not in ([], stood), "at rest again")  # type: ignore[misc]
+    assert journal.stat().st_size == size

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from reevd import config, daemon, mount
+from reevd.errors import ConfigError
 from reevd.mount import remote
 
 
@@ -27,3 +29,14 @@ def test_what_kind_of_file_system_hides_writes(tmp_path: Path, kind: str, answer
         assert remote(folder, str(tmp_path / "none")) is None
     finally:
         os.close(folder)
+
+
+@pytest.mark.parametrize("once", [True, False])
+def test_a_database_is_not_kept_on_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, once: bool) -> None:
+    database = tmp_path / "state" / "reevd.sqlite3"
+    settings = config.load(["--database", str(database), *["--once"] * once], {})
+    monkeypatch.setattr(mount, "remote", lambda _folder: "nfs4")
+    with pytest.raises(ConfigError, match="it is on nfs4") as refused:
+        daemon.run(settings, lambda: settings)
+    assert "local disk" in refused.value.hint
+    assert not database.exists()

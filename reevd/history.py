@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import orjson
 
-from reevd.model import Execution, Status, Transition
+from reevd.model import Execution, Status
 from reevd.session_file import Result, dumps
 from reevd.times import rfc3339
 
@@ -19,7 +19,7 @@ def history(previous: Execution | None, status: Status, reason: str, result: Res
     Of two results that contradict each other the newer one counts; the step says so, with the digests of both.
     """
     if previous is None:
-        return dumps([Transition(status, rfc3339(now), reason)._asdict()])
+        return dumps([_step(status, reason, now)])
     same = previous.status == status
     if result and previous.result_data and result.result_data != previous.result_data:
         reason += f"{INSTEAD}{_digest(previous.result_data)}: now {_digest(result.result_data)}"
@@ -28,7 +28,11 @@ def history(previous: Execution | None, status: Status, reason: str, result: Res
     transitions = orjson.loads(previous.history)
     if same and INSTEAD in reason and INSTEAD in transitions[-1]["reason"]:
         transitions.pop()  # who writes results again and again must not make the row grow
-    return dumps([*transitions, Transition(status, rfc3339(now), reason)._asdict()])
+    return dumps([*transitions, _step(status, reason, now)])
+
+
+def _step(status: Status, reason: str, now: int) -> dict[str, str]:
+    return {"status": status, "at": rfc3339(now), "reason": reason}
 
 
 def _digest(text: str) -> str:

@@ -37,14 +37,6 @@ class ToolCall(NamedTuple):
     error_message: str | None
 
 
-class Transition(NamedTuple):
-    """One step of an execution's history."""
-
-    status: str
-    at: str
-    reason: str
-
-
 DecisionKind = Literal["queued", "stopped", "timed_out", "lost"]
 
 

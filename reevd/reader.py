@@ -130,15 +130,16 @@ class Reader:
     def _open_otel(
         self, execution_id: str, names: list[str], stored: Mapping[str, FileRow]
     ) -> tuple[OpenFile | None, Part]:
+        known = None
         for name in names:
+            old = stored.get(name)
+            known = known or old
             try:
                 if file := self.folder.open(name):
-                    return file, Part(name, stored.get(name), file.fingerprint)
+                    return file, Part(name, old, file.fingerprint)
             except UnreadableError as error:
-                problem = Problem(name, execution_id, error.kind, error.message)
-                return None, Part(name, stored.get(name), problem=problem)
-        old = next((row for row in map(stored.get, names) if row), None)
-        return None, Part(old.name if old else names[0], old)
+                return None, Part(name, old, problem=Problem(name, execution_id, error.kind, error.message))
+        return None, Part(known.name if known else names[0], known)
 
     def _follow(self, execution_id: str, tail: Tail, part: Part, file: OpenFile, *, ended: bool) -> Part:
         try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
@@ -12,6 +14,16 @@ for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHU
 
 NOBODY = "http://127.0.0.1:9"
 SERVICES = ("JUPITER_API_URL", "ZAI_API_URL", "GLM_CODING_API_URL", "REEV_LOCAL_URL")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _as_installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Processes that are started find no rich, which the tests' own packages bring: structlog would load it in each."""
+    hidden = tmp_path_factory.mktemp("hidden")
+    (hidden / "rich.py").write_text('raise ImportError("of the tests, not of reevd")\n')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(hidden), prepend=os.pathsep)
+        yield
 
 
 @pytest.fixture(autouse=True)

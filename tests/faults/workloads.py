@@ -42,7 +42,7 @@ def _nothing(_: World) -> None:
 
 def _some(world: World) -> None:
     """Runs of every kind, none of them at rest yet."""
-    for number in range(4):
+    for number in range(2):
         world.session(f"done-{number}", session(f"done-{number}"))
         world.telemetry(f"done-{number}", [*_call(1), *_call(2)])
     world.session("failed", _failed("failed"))
@@ -91,13 +91,13 @@ def _late_result(world: World) -> None:
 
 
 def _many(world: World) -> None:
-    for number in range(16):
+    for number in range(10):
         final = {"success": True, "score": 1.0, "data": {"text": "x" * 3000}}
         world.session(f"large-{number}", session(f"large-{number}", final_result=final))
 
 
 def _many_again(world: World) -> None:
-    for number in range(16):
+    for number in range(10):
         final = {"success": number % 2 == 0, "score": 0.5, "data": {"text": "y" * 2000}}
         world.session(f"large-{number}", session(f"large-{number}", final_result=final))
 

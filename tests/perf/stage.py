@@ -43,7 +43,7 @@ def document(execution_id: str) -> bytes:
 def as_installed() -> Iterator[None]:
     """Processes that are started meanwhile are as on a host: compiled, and without what the tests alone bring.
 
-    structlog loads rich wherever it is, which takes 0.1 s of a start; no dependency of reevd has it.
+    structlog loads rich wherever it is, a third of the time that a start takes; no dependency of reevd has it.
     """
     for package in ("reevd", "runner", "tests"):
         compileall.compile_dir(ROOT / package, quiet=1)

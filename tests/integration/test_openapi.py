@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import stat
-import os
 import subprocess
 import sys
 from pathlib import Path

@@ -60,6 +60,15 @@ def calls(path: Path, *, ended: bool) -> list[tuple[str, str]]:
                 found.append(["unknown", "open"])
                 waiting.append(found[-1])
             waiting.pop()[1] = "success" if event["tool_output"]["success"] else "error"
+        elif "tool_name" in event:
+            begun = [call for call in waiting if call[0] == event["tool_name"]]
+            if "execution_time_ms" not in event or not begun:
+                found.append([event["tool_name"], "open"])
+                waiting.append(found[-1])
+                begun.append(found[-1])
+            if "execution_time_ms" in event:
+                begun[-1][1] = event["status"]
+                waiting = [call for call in waiting if call is not begun[-1]]
     return [(name, status) for name, status in found]
 
 
@@ -74,6 +83,8 @@ def violations(
     for execution_id in sorted(ids | set(rows)):
         row = rows.get(execution_id)
         at, telemetry = folder / f"session_{execution_id}.json", folder / f"enhanced_otel_{execution_id}.jsonl"
+        if not telemetry.exists():
+            telemetry = folder / f"otel_{execution_id}.jsonl"
         document = session(at)
         told = ending(document)
         if row is None:
@@ -93,9 +104,11 @@ def violations(
                 for field, name in (("benchmark_id", "benchmark_id"), ("agent", "agent_type"))
                 if getattr(row, field) != document[name]
             ]
-        if telemetry.exists():
-            expected = calls(telemetry, ended=ended)
-            # Of a kept result the calls may be kept too, where the telemetry was emptied.
-            if row.calls != expected and not (told is None and ended and not expected):
-                wrong.append(f"{execution_id}: calls {row.calls}, the telemetry says {expected}")
+        expected = calls(telemetry, ended=ended) if telemetry.exists() else []
+        if not expected and told is not None:
+            expected = [(call["tool_name"], call["status"]) for call in (document or {})["final_result"]["tools"]]
+        # Of a kept result the calls may be kept too, where the telemetry was emptied.
+        kept = told is None and ended and not expected
+        if (telemetry.exists() or expected) and not kept and row.calls != expected:
+            wrong.append(f"{execution_id}: calls {row.calls}, its files say {expected}")
     return wrong

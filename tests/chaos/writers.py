@@ -18,13 +18,14 @@ WRITE_LOCK = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
 class Run:
     """One execution's writer. Each call of `step` does one small, possibly unfinished, thing to its files.
 
-    Once it has written a result it writes no stub again: that would be another run of the same id.
+    Some are of the older form, and some write a stub over their own result, as another run of the same id would.
     """
 
     def __init__(self, folder: Path, execution_id: str, dice: random.Random) -> None:
         self.folder, self.id, self.dice = folder, execution_id, dice
         self.session = folder / f"session_{execution_id}.json"
-        self.telemetry = folder / f"enhanced_otel_{execution_id}.jsonl"
+        self.older = dice.random() < 0.2
+        self.telemetry = folder / f"{'' if self.older else 'enhanced_'}otel_{execution_id}.jsonl"
         self.written: set[Ending] = set()
         self.pieces: list[bytes] = []
         self._number = 0
@@ -37,8 +38,7 @@ class Run:
             return
         actions = [self._append] * 5 + [self._half_line, self._result, self._result, self._delete, self._garble]
         actions += [self._truncate, self._hold_lock, self._forget_telemetry]
-        if not self.written:
-            actions += [self._stub] * 3
+        actions += [self._stub] * (1 if self.written else 3)
         self.dice.choice(actions)()
 
     def finish(self) -> None:
@@ -87,7 +87,15 @@ class Run:
     def _result(self) -> None:
         success, score = self.dice.random() < 0.6, self.dice.randrange(101) / 100
         self.written.add(("Completed" if success else "Failed", score))
-        self._write(self._document({"success": success, "score": score, "data": {"n": self._number}}))
+        final = {"success": success, "score": score, "data": {"n": self._number}, "tools": self._tools()}
+        self._write(self._document(final))
+
+    def _tools(self) -> list[dict[str, str]]:
+        """What shows where there is no telemetry."""
+        return [
+            {"tool_name": f"told-{n}", "status": self.dice.choice(("success", "error"))}
+            for n in range(self.dice.randrange(3))
+        ]
 
     def _delete(self) -> None:
         self.session.unlink(missing_ok=True)
@@ -98,7 +106,12 @@ class Run:
 
     def _line(self) -> bytes:
         self._number += 1
-        if self.dice.random() < 0.5:
+        event: dict[str, object]
+        if self.older:
+            event = {"tool_name": f"tool-{self.dice.randrange(3)}"}
+            if self.dice.random() < 0.5:
+                event |= {"execution_time_ms": 5, "status": self.dice.choice(("success", "error"))}
+        elif self.dice.random() < 0.5:
             event = {"event_type": "ToolInput", "tool_input": {"tool_name": f"tool-{self._number}", "tool_args": {}}}
         else:
             event = {"event_type": "ToolOutput", "tool_output": {"success": self.dice.random() < 0.7, "results": None}}

@@ -20,9 +20,10 @@ CHAOS = "tests.chaos --schedules 60 --jobs 2 --seed 1"
 FAULTS = "tests.faults --faults 300 --jobs 2"
 WATCHING = "tests/integration/test_watching.py::test_"
 DEFENCES = "tests/integration/test_defences.py::test_"
+ENDURANCE = "tests/integration/test_endurance.py::test_"
 DATABASE = "tests/integration/test_database.py::test_"
 REFUSED = "tests/integration/test_hostile.py::test_what_is_no_plain_file_is_refused_and_heals"
-KEPT = '    if not isinstance(reading.session, Session) or previous.source_state != "present":\n'
+KEPT = "    return not (isinstance(reading.session, Session) and _better(reading.session, previous))\n"
 
 MUTANTS = (
     # -- reading what is written meanwhile --------------------------------------------------------------------
@@ -155,9 +156,16 @@ MUTANTS = (
     Mutant(
         "result dropped with its file",
         "reevd/weigh.py",
-        KEPT + "        return True\n",
-        KEPT + "        return False\n",
+        KEPT,
+        "    return isinstance(reading.session, Session) and not _better(reading.session, previous)\n",
         (WATCHING + "a_removed_folder_is_made_again_and_nothing_is_forgotten",),
+    ),
+    Mutant(
+        "an end that was read once goes back",
+        "reevd/weigh.py",
+        KEPT,
+        "    return not isinstance(reading.session, Session)\n",
+        (ENDURANCE + "who_saw_it_ended_never_sees_it_run_again",),
     ),
     Mutant(
         "result not archived as its file goes",

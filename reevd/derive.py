@@ -82,6 +82,7 @@ def derive(evidence: Evidence, now: int, limits: Limits = DEFAULT_LIMITS) -> Exe
     if evidence.kept and previous is not None:
         return _kept(previous, evidence, now)
     queued = next((d for d in evidence.decisions if d.kind == "queued"), None)
+    launch = next((d for d in evidence.decisions if d.kind == "started"), None)
     told = sharpest(session and session.started_at, trace and trace.first_at)
     started = sharpest(told, queued and queued.at) if told else None
     state = _state(evidence, session)
@@ -101,7 +102,8 @@ def derive(evidence: Evidence, now: int, limits: Limits = DEFAULT_LIMITS) -> Exe
         progress=_progress(state.status, session, trace),
         error_message=state.error,
         result_data=result.result_data if result else None,
-        metadata=session.metadata if session else previous.metadata if previous else None,
+        metadata=(session.metadata if session else previous and previous.metadata)
+        or (launch and dumps({"mode": launch.reason})),
         score=score,
         reason=state.reason,
         started_at=rfc3339(started) if started else previous.started_at if previous else None,

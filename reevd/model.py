@@ -37,11 +37,14 @@ class ToolCall(NamedTuple):
     error_message: str | None
 
 
-DecisionKind = Literal["queued", "stopped", "timed_out", "lost"]
+DecisionKind = Literal["queued", "started", "stopped", "timed_out", "lost"]
 
 
 class Decision(NamedTuple):
-    """What no file says: somebody queued or stopped an execution, or reevd gave it up. `at` in microseconds."""
+    """What no file says: somebody queued or stopped an execution, or reevd started it or gave it up.
+
+    `at` in microseconds. The reason of `started` is the runner's mode alone.
+    """
 
     execution_id: str
     kind: DecisionKind

@@ -12,7 +12,7 @@ import structlog
 
 from reevd import restore
 from reevd.change import Change
-from reevd.derive import Limits
+from reevd.derive import VERDICTS, Limits
 from reevd.endings import Endings
 from reevd.files import TransientError
 from reevd.forget import forget
@@ -158,7 +158,7 @@ class Reconciler:
             made=(made,) if made else (),
             held=held,
         )
-        if any(decision.kind != "queued" for decision in change.decisions):
+        if any(decision.kind in VERDICTS for decision in change.decisions):
             # Given up: what stands after the telemetry's last newline is a line now, and no more will come.
             waits.append(0)
         return change, min(waits) if waits else None

@@ -162,6 +162,7 @@ class Executor:
         while self._queue and len(self._runs) < self.slots and not self._unproven:
             job = next(iter(self._queue.values()))
             command = self.launch.command(job)
+            self._decide(job, "started", self.launch.mode)  # a runner that dies at once tells of it in no file
             stderr = self._spool.open_stderr(job.execution_id)
             try:
                 process = self._start(command, self.launch.environment(job.execution_id), stderr)

@@ -140,6 +140,7 @@ def test_a_crash_is_a_failure_and_says_what_was_complained_of(tmp_path: Path) ->
         assert found["reason"].startswith("its runner ended with exit status 1 and left no result: ")
         assert found["error_message"].endswith("x the end")
         assert len(found["error_message"]) < 2200
+        assert found["metadata"] == {"mode": "installed"}
 
 
 def test_a_runner_that_is_killed_says_by_what(tmp_path: Path) -> None:

@@ -216,6 +216,17 @@ def test_names_come_from_the_best_that_has_them(given: Evidence, names: tuple[st
     assert (row.benchmark_id, row.agent) == names
 
 
+def test_the_mode_of_a_runner_that_reevd_started_is_told_where_its_file_does_not_tell_it() -> None:
+    launched = (decided("queued"), decided("started")._replace(reason="checkout"))
+    dead = derive(evidence(decisions=(*launched, decided("lost"))), NOW)
+    assert (dead.status, dead.metadata) == ("Failed", '{"mode":"checkout"}')
+    for found in (parsed(metadata=None), "it is no JSON"):
+        assert derive(evidence(session=found, decisions=launched), NOW).metadata == '{"mode":"checkout"}'
+    told = evidence(session=parsed(metadata={"mode": "installed", "chain": "litesvm"}), decisions=launched)
+    assert derive(told, NOW).metadata == '{"mode":"installed","chain":"litesvm"}'
+    assert derive(evidence(decisions=(decided("queued"),)), NOW).metadata is None
+
+
 @pytest.mark.parametrize(("steps", "progress"), [(0, 0.0), (1, 0.25), (4, 0.99), (9, 0.99)])
 def test_progress_is_complete_only_at_the_end(steps: int, progress: float) -> None:
     promised = STUB._replace(steps_total=4)

@@ -8,9 +8,10 @@ rows themselves carry the numbers, so that a restart of the daemon leaves no gap
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import orjson
 from starlette.requests import Request
@@ -18,7 +19,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from reevd.api.answers import problem
-from reevd.api.changes import Changes
+from reevd.api.changes import FIRST, Changes, Trouble
 from reevd.api.gate import Gate
 from reevd.api.questions import BadRequestError, filter_
 from reevd.api.rows import Filter
@@ -31,6 +32,7 @@ BATCH = 100
 MOST_LISTENERS, MOST_OF_ONE = 64, 32
 
 Problems = Mapping[str, dict[str, Any]]
+T = TypeVar("T")
 
 
 class Events:
@@ -61,28 +63,37 @@ class Events:
     async def _stream(self, uid: int, wanted: Filter, after: tuple[str, int] | None) -> AsyncGenerator[bytes, None]:
         try:
             with self._hub.listen() as changes:
-                number, known = changes.last, changes.problems()
+                number, known = changes.last, await _asked(changes, Changes.trouble, long=True)
                 if after is not None:
                     # What a client has missed of the problems nobody knows: it is told of all there are.
-                    number, known = after[1] if after[0] == changes.birth else 0, {}
+                    number, known = after[1] if after[0] == changes.birth else 0, Trouble()
                 yield b"retry: 1000\n\n" + _heartbeat(changes, number)
                 while not self._hub.ended(changes):
                     news, last = self._hub.news, changes.last
-                    found, more = changes.since(number, last, wanted, BATCH)
+                    ask = partial(Changes.since, number=number, last=last, wanted=wanted, limit=BATCH)
+                    found, more = await _asked(changes, ask, long=last - number > BATCH)
                     for change in found:
                         yield _event("execution", f"{changes.birth}-{change.number}", change.execution)
                     number = found[-1].number if more else last
                     if more or self._hub.ended(changes):
                         continue
-                    known, before = changes.problems(known), known
-                    for item in _differences(before, known):
+                    before, ask_on = known.items, partial(Changes.trouble, known=known)
+                    known = await _asked(changes, ask_on, long=len(before) >= FIRST)
+                    for item in _differences(before, known.items):
                         yield _event("problem", f"{changes.birth}-{number}", item)
+                    if known.more:
+                        continue
                     try:
                         await asyncio.wait_for(news.wait(), HEARTBEAT_SECONDS)
                     except TimeoutError:
                         yield _heartbeat(changes, number)
         finally:
             self._gate.leave(uid)
+
+
+async def _asked(changes: Changes, ask: Callable[[Changes], T], *, long: bool) -> T:
+    """The answer; in a thread where it may take long: the others are answered meanwhile."""
+    return await asyncio.to_thread(changes.apart, ask) if long else ask(changes)
 
 
 def _differences(before: Problems, now: Problems) -> Iterator[dict[str, Any]]:

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 import apsw
 import pytest
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
 
 from reevd.api.changes import Changes
-from reevd.schema import migrate
+from reevd.api.events import Events
+from reevd.api.service import Service
+from reevd.model import Execution
+from reevd.schema import COLUMNS, migrate
 from tests.harness import Daemon, UnixConnection, daemon, leave, session, wait_until
 
 STUB: dict[str, object] = {"end_time": None, "final_result": None}
+AT = "2026-01-31T12:00:00.000000Z"
+RUN = Execution(
+    "e", "case", "groß", "Completed", AT, AT, 1.0, None, None, None, 1.0, "done", AT, AT, None, AT, AT, None, None,
+    "present", 0, 0, "[]", "[]",
+)  # fmt: skip
 
 
 class Event(NamedTuple):
@@ -172,12 +185,67 @@ def test_trouble_past_the_first_thousand_is_not_said_to_be_solved(tmp_path: Path
         row = "INSERT INTO problems VALUES (?, NULL, 'json', 'it is torn', '2026', 1)"
         db.executemany(row, [(f"p{number:04}",) for number in range(1000)])
         with closing(Changes(path)) as changes:
-            first = changes.problems()
+            first = changes.trouble()
             db.execute(row, ("a",))
-            second = changes.problems(first)
-            assert sorted(second) == ["a", *sorted(first)]
+            second = changes.trouble(first)
+            assert sorted(second.items) == ["a", *sorted(first.items)]
             db.execute("DELETE FROM problems WHERE path = 'p0999'")
-            assert second.keys() - changes.problems(second) == {"p0999"}
+            assert second.items.keys() - changes.trouble(second).items.keys() == {"p0999"}
+
+
+def test_new_trouble_past_the_first_thousand_is_told_and_none_that_stood_before(tmp_path: Path) -> None:
+    path = str(tmp_path / "db")
+    with closing(apsw.Connection(path)) as db:
+        migrate(db, path)
+        row = "INSERT INTO problems VALUES (?, NULL, 'json', 'it is torn', ?, 1)"
+        db.executemany(row, [(f"p{number:04}", f"2026-{number:04}") for number in range(1500)])
+        with closing(Changes(path)) as changes:
+            known = changes.trouble()
+            assert len(known.items) == 1000
+            db.executemany(row, [(f"q{number:04}", "2027") for number in range(1500)])
+            told = [known]
+            while told[-1].more or len(told) == 1:
+                told.append(changes.trouble(told[-1]))
+            assert told[-1].items.keys() - known.items.keys() == {f"q{number:04}" for number in range(1500)}
+            assert changes.trouble(told[-1]).items == told[-1].items
+
+
+def test_what_a_listener_has_missed_is_read_while_others_are_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reading of a long backlog stands still until somebody else has been answered."""
+    path = str(tmp_path / "db")
+    with closing(apsw.Connection(path)) as db:
+        migrate(db, path)
+        insert = f"INSERT INTO execution_states ({COLUMNS}) VALUES ({', '.join('?' * len(Execution._fields))})"
+        db.executemany(insert, [RUN._replace(execution_id=f"e{number}") for number in range(200)])
+    reading, answered = threading.Event(), threading.Event()
+
+    def casefold(text: str) -> str:
+        reading.set()
+        assert answered.wait(5), "nobody was answered meanwhile"
+        return text.casefold()
+
+    monkeypatch.setattr("reevd.api.rows._casefold", casefold)
+
+    async def listen() -> str:
+        service = Service(path, "", None, 0)
+        request = Request(
+            {"type": "http", "query_string": urlencode({"text": "ß", "last_event_id": "0"}).encode(), "headers": [],
+             "extensions": {"reevd.peer": {"uid": 0}}}
+        )  # fmt: skip
+        answer = await Events(service).events(request)
+        assert isinstance(answer, StreamingResponse)
+        events = answer.body_iterator.__aiter__()
+        await anext(events)
+        found = asyncio.ensure_future(anext(events))
+        await asyncio.to_thread(reading.wait, 5)
+        answered.set()
+        event = bytes(await found).decode()
+        await events.aclose()  # type: ignore[attr-defined]
+        return event
+
+    assert "event: execution" in asyncio.run(listen())
 
 
 @pytest.mark.parametrize("last", ["x", "abc-", "abc-1x", f"a-{'9' * 40}"])

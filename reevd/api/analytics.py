@@ -13,7 +13,7 @@ from starlette.routing import Route
 from reevd.analysis.comparison import compare
 from reevd.analysis.flakiness import flaky
 from reevd.analysis.performance import performance
-from reevd.api.answers import JSON, array, problem, unknown
+from reevd.api.answers import JSON, array, problem
 from reevd.api.questions import BadRequestError, filter_, number, paging, period
 from reevd.api.rows import CursorError, Page, decode, encode
 from reevd.api.service import Service
@@ -70,7 +70,7 @@ class Analytics:
             agents = [tallies.by_benchmark(scope._replace(agent=name)).get(name) for name in names]
             for name, found in zip(names, agents, strict=True):
                 if found is None:
-                    return unknown("ended execution of the agent", name)
+                    return _none(names, name, scope)
             first, second = agents
             return {"a": names[0], "b": names[1], **compare(first or {}, second or {})}
 
@@ -130,6 +130,15 @@ def _order(flip_rate: float | str, benchmark_id: str, agent: str) -> tuple[float
         return -float(flip_rate), benchmark_id, agent
     except ValueError:
         raise CursorError(flip_rate) from None
+
+
+def _none(names: list[str], name: str, scope: Scope) -> Response:
+    """One of the two agents has run nothing that could be compared."""
+    asked = (("of", scope.benchmark_id), ("since", scope.since), ("until", scope.until))
+    narrowed = "".join(f" {word} {value}" for word, value in asked if value)
+    why = f"{name!r} has no ended execution{narrowed}"
+    hint = f"{'ask for more, or ' if narrowed else ''}take an agent that has run, as GET /api/v1/agents lists them"
+    return problem(404, "not found", f"comparing the agents {names[0]!r} and {names[1]!r}: {why}: {hint}")
 
 
 def _scope(request: Request) -> Scope:

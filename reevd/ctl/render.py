@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 MARKS, safe = terminal.MARKS, terminal.safe
 COLOURS = {"Completed": 32, "Failed": 31, "Timeout": 31, "Stopped": 33, "Running": 36, "healthy": 32, "degraded": 33}
 WIDEST, WHOLE = 60, 256
+UNLESS = {"Queued": "it has begun by then, or is in the queue still", "Running": "there is news"}
 COPIED = ("execution", "benchmark", "agent", "file")
 """Heads of columns whose cells are names that a command or a program takes: cut, they are none."""
 
@@ -74,7 +75,7 @@ def execution(e: Mapping[str, Any], now: float) -> str:
         ("error", e["error_message"]),
         ("began", f"{e['started_at']} ({age(e['started_at'], now)})" if e["started_at"] else None),
         ("took", duration(e["started_at"], e["ended_at"])),
-        ("given up", f"{e['deadline_at']} unless there is news" if e["deadline_at"] else None),
+        ("given up", f"{e['deadline_at']} unless {UNLESS[e['status']]}" if e["deadline_at"] else None),
         ("tool calls", e["tool_calls"]),
         ("files", ", ".join(filter(None, (source["session"], source["otel"]))) or "none"),
         ("source", None if source["state"] == "present" else f"the file is {source['state']}; the result is kept"),

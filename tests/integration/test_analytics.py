@@ -148,8 +148,22 @@ def test_compare(running: Daemon) -> None:
     ]
     assert (found["wins"], found["losses"], found["only_b"]) == (1, 1, ["003-case"])
     assert running.request("GET", "/api/v1/compare?a=one")[0] == 400
-    status, answer = running.request("GET", "/api/v1/compare?a=one&b=nobody")
-    assert (status, "'nobody'" in answer["message"]) == (404, True)
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("a=one&b=nobody", "'one' and 'nobody': 'nobody' has no ended execution: take an agent"),
+        ("a=nobody&b=one", "'nobody' and 'one': 'nobody' has no ended execution: take an agent"),
+        ("a=one&b=two&benchmark_id=9-case", "'one' has no ended execution of 9-case: ask for more, or take an agent"),
+        ("a=one&b=two&since=2099-01-01T00:00:00Z", "no ended execution since 2099-01-01T00:00:00.000000Z: ask"),
+    ],
+)
+def test_an_agent_that_cannot_be_compared_is_named_with_what_to_try(running: Daemon, query: str, words: str) -> None:
+    status, answer = running.request("GET", f"/api/v1/compare?{query}")
+    assert (status, sorted(answer)) == (404, ["error", "message", "timestamp"])
+    assert words in answer["message"]
+    assert answer["message"].endswith("that has run, as GET /api/v1/agents lists them")
 
 
 def test_flaky(running: Daemon) -> None:

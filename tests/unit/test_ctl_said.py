@@ -35,6 +35,16 @@ def test_colour_changes_no_text() -> None:
     assert re.sub("\x1b\\[[0-9]*m", "", coloured) == text
 
 
+@pytest.mark.parametrize(
+    ("status", "until"),
+    [("Queued", "unless it has begun by then, or is in the queue still"), ("Running", "unless there is news")],
+)
+def test_what_has_not_ended_says_when_it_is_given_up(status: str, until: str) -> None:
+    at, source = ENDED["created_at"], {"session": None, "otel": None, "state": "present"}
+    going = {**ENDED, "status": status, "deadline_at": at, "tool_calls": 0, "source": source, "warnings": []}
+    assert f"  given up   {at} {until}\n" in render.execution(going, 0)
+
+
 def test_doctor_says_each_fix_on_a_line_of_its_own(tmp_path: Path, capsys: Capture) -> None:
     health = {
         "status": "degraded",

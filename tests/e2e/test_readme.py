@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from reevd.api.document import document
 from tests.harness import ROOT, Daemon, daemon
 
-BLOCKS = re.findall(r"^```sh\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 LINES = [line.split("  #")[0].strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
 NOT_HERE = {
     "make ": "its targets are what runs this test, or take an hour",
@@ -58,6 +60,21 @@ def test_the_commands_work_in_their_order(running: Daemon, tmp_path: Path) -> No
             line,
             done.stderr,
         )
+
+
+def described(pattern: str) -> set[str]:
+    """The paths in the part of the README that the pattern finds, each of their places as `{}`."""
+    (part,) = re.findall(pattern, README, re.DOTALL)
+    return {re.sub("{.*?}", "{}", path) for path in re.findall(r"`(?:(?:GET|POST) )?(/[^` ?]+)", part)}
+
+
+def test_every_endpoint_and_every_list_that_pages_is_named() -> None:
+    paths = {re.sub("{.*?}", "{}", path): methods for path, methods in document()["paths"].items()}
+    table = described(r"\| path below `/api/v1`.*?\n\n") - {"/api/v1"}
+    assert table == set(paths)
+    cursor = {"$ref": "#/components/parameters/cursor"}
+    pages = {path for path, methods in paths.items() if cursor in methods.get("get", {}).get("parameters", ())}
+    assert described(r"Lists come in pages: .*? take ") == pages
 
 
 def test_what_is_left_out_is_in_the_readme() -> None:

@@ -35,8 +35,10 @@ def problem(status: int, error: str, message: str) -> Response:
 
 
 def unknown(what: str, name: str) -> Response:
-    message = f"looking up the {what} {name!r}: reevd knows none: list them with GET /api/v1/executions or /benchmarks"
-    return problem(404, "not found", message)
+    lists = {"execution": "executions", "benchmark": "benchmarks"}.get(what, "executions or /benchmarks")
+    return problem(
+        404, "not found", f"looking up the {what} {name!r}: reevd knows none: list them with GET /api/v1/{lists}"
+    )
 
 
 def array(request: Request, page: Page) -> JSON:

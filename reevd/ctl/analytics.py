@@ -7,7 +7,7 @@ from typing import Any
 
 from reevd.ctl import render
 from reevd.ctl.shell import DONE, Shell
-from reevd.ctl.usage import Command
+from reevd.ctl.usage import Command, whose
 
 ARROWS = ((0.02, "↑"), (-0.02, "↓"))
 
@@ -30,7 +30,8 @@ def agents(shell: Shell) -> int:
         for a in found
     ]
     heads = ("agent", "runs", "cases", "success", "95 % interval", "score", "trend", "worst in")
-    shell.say(found, render.table(rows, heads) if rows else "no run has ended yet")
+    when = "in that time" if shell.asked.since or shell.asked.until else "yet"
+    shell.say(found, render.table(rows, heads) if rows else f"no run has ended {when}")
     return DONE
 
 
@@ -52,7 +53,7 @@ def compare(shell: Shell) -> int:
     chance = f"a split this uneven by chance: p = {found['sign_test_p']:.2g}"
     names = (("wins", "win", "wins"), ("losses", "loss", "losses"), ("ties", "tie", "ties"))
     several = ", ".join(f"{found[key]} {one if found[key] == 1 else many}" for key, one, many in names)
-    counts = f"{several} for {asked.a} ({chance})"
+    counts = f"{several} for {asked.a}" + (f" ({chance})" if found["wins"] or found["losses"] else "")
     lines += ["", render.safe(counts)]
     if found["changed"]:
         lines.append(f"* the newest runs of {len(found['changed'])} differ in whether they succeeded")
@@ -73,7 +74,8 @@ def flaky(shell: Shell) -> int:
         for f in found["items"]
     ]  # fmt: skip
     heads = ("benchmark", "agent", "runs", "success", "flips", "newest first (C F T S)")
-    shell.say(found, render.table(rows, heads) if rows else "none: every benchmark ends as it did before")
+    none = f"none: no benchmark that one agent has run {asked.min_runs} times or more ended in different ways"
+    shell.say(found, render.table(rows, heads) if rows else none)
     return DONE
 
 
@@ -111,8 +113,7 @@ def _whom(sub: ArgumentParser) -> None:
 
 
 def _which(sub: ArgumentParser) -> None:
-    sub.add_argument("--agent")
-    sub.add_argument("--benchmark", metavar="ID")
+    whose(sub)
     sub.add_argument("--min-runs", type=int, default=2, metavar="N", help="with at least so many runs (default: 2)")
 
 

@@ -30,7 +30,7 @@ def _one(case: dict[str, Any], now: float) -> str:
     lines = [render.safe(case["id"]), *(f"  {name:<8}{render.safe(value)}" for name, value in fields if value)]
     rows = [
         (
-            f"{render.MARKS.get(e['status'], '?')} {e['status']}",
+            render.status(e["status"]),
             render.score(e["score"]),
             e["agent_type"],
             render.age(e["created_at"], now),

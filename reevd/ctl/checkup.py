@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import apsw
 
 from reevd import __version__, mount
+from reevd.ctl import render
 from reevd.room import BIG_LOG, LEAST_BYTES
 from reevd.times import from_rfc3339
 
@@ -83,10 +84,10 @@ def _folder(patient: Patient) -> Iterator[Finding]:
     unreadable = [p["path"] for p in patient.problems if p["kind"] == "permission"]
     if unreadable:
         fix = f"chmod g+r {folder}/{unreadable[0]}; or give the folder a default ACL, as tmpfiles.d/reevd.conf does"
-        yield Finding("permissions", BAD, f"{len(unreadable)} files cannot be read by reevd", fix)
+        yield Finding("permissions", BAD, f"{render.many(len(unreadable), 'file')} cannot be read by reevd", fix)
     others = len(patient.problems) - len(unreadable)
     if others:
-        yield Finding("files", ODD, f"{others} files in trouble", "reevctl problems")
+        yield Finding("files", ODD, f"{render.many(others, 'file')} in trouble", "reevctl problems")
 
 
 def _watch(patient: Patient) -> Iterator[Finding]:

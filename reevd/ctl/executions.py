@@ -26,7 +26,7 @@ def status(shell: Shell) -> int:
     counts = "  ".join(f"{count} {name}" for name, count in health["executions"].items() if count)
     lines = [f"{health['status']}: {counts or 'no executions yet'}", *(f"  {reason}" for reason in health["reasons"])]
     if health["problems"]:
-        lines.append(f"{health['problems']} files in trouble: see `reevctl problems`")
+        lines.append(f"{render.many(health['problems'], 'file')} in trouble: see `reevctl problems`")
     if newest["items"]:
         lines += ["", render.executions(newest["items"], time.time())]
     shell.say({"health": health, "newest": newest["items"]}, "\n".join(lines))
@@ -74,7 +74,7 @@ def wait_for(shell: Shell, execution_ids: Sequence[str], timeout: float | None) 
                 continue
             if found["status"] not in ("Queued", "Running"):
                 del waiting[execution_id]
-                shell.say(found, render.end(found, time.time()))
+                shell.say(found, render.end(found))
                 worst = max(worst, DONE if found["status"] == "Completed" else UNSUCCESSFUL)
         if waiting:
             if ends is not None and time.monotonic() >= ends:
@@ -88,7 +88,7 @@ def wait_for(shell: Shell, execution_ids: Sequence[str], timeout: float | None) 
 def history(shell: Shell) -> int:
     """The states that an execution went through, and why."""
     steps = shell.array(f"/executions/{part(shell.asked.id)}/history")
-    rows = [(step["at"], f"{render.MARKS.get(step['status'], '?')} {step['status']}", step["reason"]) for step in steps]
+    rows = [(step["at"], render.status(step["status"]), step["reason"]) for step in steps]
     shell.say(steps, render.table(rows, ("at", "status", "why")))
     return DONE
 

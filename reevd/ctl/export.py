@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import Any
 
-from reevd.ctl import sheets
+from reevd.ctl import render, sheets
 from reevd.ctl.shell import DONE, USAGE, Shell
 from reevd.ctl.usage import Command, count, filters
 
@@ -21,7 +21,8 @@ PAGE = 1000
 def export(shell: Shell) -> int:
     """Executions, or their tool calls, as CSV, JSON Lines or Parquet; newest first."""
     asked = shell.asked
-    if asked.format == "parquet" and asked.output is None and sys.stdout.isatty():
+    form = asked.format or ("jsonl" if asked.json else "csv")
+    if form == "parquet" and asked.output is None and sys.stdout.isatty():
         print("Error: Parquet is nothing for a terminal\nTry: -o FILE", file=sys.stderr)
         return USAGE
     path, columns = WHAT[asked.what]
@@ -29,17 +30,17 @@ def export(shell: Shell) -> int:
     first = list(islice(rows, 1))  # asked for before anything is written: it may be refused
     rows = chain(first, rows)
     if asked.output is None:
-        _write(asked.format, rows, columns, sys.stdout.fileno())
+        _write(form, rows, columns, sys.stdout.fileno())
         return DONE
     torn = f"{asked.output}.tmp"
     try:
-        count = _write(asked.format, rows, columns, os.open(torn, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666))
+        count = _write(form, rows, columns, os.open(torn, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666))
         os.replace(torn, asked.output)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(torn)
         raise
-    print(f"{count:,} {asked.what} in {asked.output}", file=sys.stderr)
+    print(f"{render.many(count, asked.what.removesuffix('s').replace('-', ' '))} in {asked.output}", file=sys.stderr)
     return DONE
 
 
@@ -61,7 +62,7 @@ def _write(form: str, rows: Iterable[dict[str, Any]], columns: dict[str, str], d
 
 
 def _how(sub: ArgumentParser) -> None:
-    sub.add_argument("--format", choices=("csv", "jsonl", "parquet"), default="csv", help="default: csv")
+    sub.add_argument("--format", choices=("csv", "jsonl", "parquet"), help="default: csv; with --json, jsonl")
     sub.add_argument("--what", choices=tuple(WHAT), default="executions", help="default: executions")
     sub.add_argument("-o", "--output", metavar="FILE", help="write it there, whole or not at all (default: stdout)")
     filters(sub)

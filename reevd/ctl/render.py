@@ -14,15 +14,19 @@ if TYPE_CHECKING:
 MARKS, safe = terminal.MARKS, terminal.safe
 COLOURS = {"Completed": 32, "Failed": 31, "Timeout": 31, "Stopped": 33, "Running": 36, "healthy": 32, "degraded": 33}
 WIDEST, WHOLE = 60, 256
+MARKED = len("✔ Completed")
 UNLESS = {"Queued": "it has begun by then, or is in the queue still", "Running": "there is news"}
 COPIED = ("execution", "benchmark", "agent", "file")
 """Heads of columns whose cells are names that a command or a program takes: cut, they are none."""
 
 
 def table(rows: Iterable[Sequence[object]], heads: Sequence[str]) -> str:
-    """Columns as wide as their widest cell, WIDEST at most but for what is there to be copied; numbers to the right."""
+    """Columns as wide as their widest cell; numbers to the right.
+
+    At most WIDEST, but for what is there to be copied, and for the last, which pushes nothing aside.
+    """
     cells = [
-        [_cut(safe("" if cell is None else cell), WHOLE if head in COPIED else WIDEST)
+        [_cut(safe("" if cell is None else cell), WHOLE if head in COPIED or head == heads[-1] else WIDEST)
          for head, cell in zip(heads, row, strict=True)]
         for row in rows
     ]  # fmt: skip
@@ -42,7 +46,7 @@ def executions(items: Iterable[Mapping[str, Any]], now: float) -> str:
     """A table of executions, one a line."""
     rows = [
         (
-            f"{MARKS.get(e['status'], '?')} {e['status']}",
+            status(e["status"]),
             score(e["score"]),
             e["benchmark_id"],
             e["agent"],
@@ -55,9 +59,16 @@ def executions(items: Iterable[Mapping[str, Any]], now: float) -> str:
     return table(rows, ("status", "score", "benchmark", "agent", "began", "took", "execution")) if rows else "none"
 
 
-def end(e: Mapping[str, Any], now: float) -> str:
+def line(e: Mapping[str, Any]) -> str:
+    """One execution, aligned with the others that come one by one."""
+    took = duration(e["started_at"], e["ended_at"])
+    parts = (f"{status(e['status']):<{MARKED}}", f"{score(e['score']):<5}", e["benchmark_id"], e["agent"])
+    return "  ".join(map(safe, (*parts, *([f"took {took}"] if took else []), e["execution_id"])))
+
+
+def end(e: Mapping[str, Any]) -> str:
     """One execution on a line, and why where it is not Completed."""
-    lines = [executions([e], now).splitlines()[-1]]
+    lines = [line(e)]
     if e["status"] != "Completed":
         why = dict.fromkeys(filter(None, (e["reason"], e["error_message"])))
         lines += [f"  {name:<6}{safe(text)}" for name, text in zip(("why", "error"), why, strict=False)]
@@ -81,8 +92,18 @@ def execution(e: Mapping[str, Any], now: float) -> str:
         ("source", None if source["state"] == "present" else f"the file is {source['state']}; the result is kept"),
         *(("warning", text) for text in e["warnings"]),
     ]
-    head = f"{MARKS.get(e['status'], '?')} {e['status']}  {safe(e['execution_id'])}"
+    head = f"{status(e['status'])}  {safe(e['execution_id'])}"
     return "\n".join([head, *(f"  {name:<11}{safe(value)}" for name, value in fields if value not in (None, ""))])
+
+
+def status(name: str) -> str:
+    """With its mark."""
+    return f"{MARKS.get(name, '?')} {name}"
+
+
+def many(number: int, one: str) -> str:
+    """`1 file`, `2,000 files`."""
+    return f"{number:,} {one}" + ("" if number == 1 else "s")
 
 
 def score(value: float | None) -> str:

@@ -59,7 +59,7 @@ def stop(shell: Shell) -> int:
         stopped = shell.get(f"/executions/{part(shell.asked.id)}")
         if stopped["status"] != "Stopped":
             raise
-    shell.say(stopped, f"{render.MARKS['Stopped']} {stopped['status']}  {render.safe(stopped['execution_id'])}")
+    shell.say(stopped, f"{render.status(stopped['status'])}  {render.safe(stopped['execution_id'])}")
     return DONE
 
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 DONE, UNSUCCESSFUL, USAGE, NO_DAEMON, NOT_FOUND, TIMED_OUT = 0, 1, 2, 3, 4, 124
 API = "/api/v1"
-INSTEAD = {"executions": "list", **{name: name for name in ("benchmarks", "agents", "problems", "health", "sync")}}
+SAME = ("benchmarks", "agents", "compare", "flaky", "problems", "health", "sync", "prune", "backup")
+INSTEAD = {"executions": "list", **{name: name for name in SAME}}
 
 
 class RefusedError(Exception):

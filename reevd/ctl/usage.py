@@ -125,15 +125,19 @@ def seconds(text: str) -> float:
     return found
 
 
+def whose(sub: ArgumentParser) -> None:
+    sub.add_argument("--agent", help="only what this agent ran")
+    sub.add_argument("--benchmark", metavar="ID", help="only runs of this benchmark")
+
+
 def filters(sub: ArgumentParser) -> None:
     sub.add_argument(
         "--status", action="append", help="Queued, Running, Completed, Failed, Stopped, Timeout; may be repeated"
     )
-    sub.add_argument("--agent")
-    sub.add_argument("--benchmark", metavar="ID")
+    whose(sub)
     sub.add_argument("--since", metavar="TIME", help="created then or later, such as 2026-01-31T12:00:00Z")
     sub.add_argument("--until", metavar="TIME", help="created then or earlier")
-    sub.add_argument("--min-score", type=float)
-    sub.add_argument("--max-score", type=float)
+    sub.add_argument("--min-score", type=float, metavar="SCORE", help="with so much or more, 0 to 1")
+    sub.add_argument("--max-score", type=float, metavar="SCORE", help="with so much or less")
     sub.add_argument("--text", help="in the id, the benchmark, the agent, the reason or the error")
     sub.add_argument("--cursor", help="go on where the last page ended")

@@ -8,14 +8,13 @@ import shutil
 import sys
 import threading
 import time
-from argparse import ArgumentParser
 from collections.abc import Mapping
 from typing import Any
 
 from reevd.ctl import render
 from reevd.ctl.shell import DONE, Shell, query_text
 from reevd.ctl.stream import Event, Stream
-from reevd.ctl.usage import Command
+from reevd.ctl.usage import Command, whose
 
 UNDER_WAY = ("Queued", "Running")
 REDRAW_SECONDS = 0.5
@@ -41,13 +40,17 @@ def watch(shell: Shell) -> int:
 
 
 def _lines(stream: Stream, *, as_json: bool) -> None:
+    said: dict[str, str] = {}
     for name, content in stream:
         if as_json:
             print(json.dumps({"event": name, **content}, ensure_ascii=False), flush=True)
         elif name == "execution":
-            mark = f"{render.MARKS.get(content['status'], '?')} {content['status']}"
-            parts = (content["updated_at"], mark, render.score(content["score"]), content["benchmark_id"])
-            print("  ".join(map(render.safe, (*parts, content["agent"], content["execution_id"]))), flush=True)
+            line, execution_id = render.line(content), content["execution_id"]
+            if said.get(execution_id) != line:
+                print(f"{content['updated_at']}  {line}", flush=True)
+            said[execution_id] = line
+            if content["status"] not in UNDER_WAY:
+                del said[execution_id]
         elif name == "problem":
             word = "solved" if content["solved"] else "problem"
             print(render.safe(f"{content['since']}  {word}  {content['path']}: {content['message']}"), flush=True)
@@ -58,7 +61,8 @@ def _table(shell: Shell, stream: Stream, wanted: Mapping[str, object]) -> None:
     arrived: queue.SimpleQueue[Event | Exception] = queue.SimpleQueue()
     threading.Thread(target=_follow, args=(stream, arrived), daemon=True).start()
     executions: Executions = {}
-    trouble, drawn = 0, 0
+    troubled: set[str] = set()
+    drawn = 0
     while True:
         try:
             item = arrived.get(timeout=REDRAW_SECONDS)
@@ -72,10 +76,13 @@ def _table(shell: Shell, stream: Stream, wanted: Mapping[str, object]) -> None:
             elif item.name == "execution":
                 executions[item.content["execution_id"]] = item.content
             elif item.name == "problem":
-                trouble += -1 if item.content["solved"] else 1
+                (troubled.discard if item.content["solved"] else troubled.add)(item.content["path"])
             item = None if arrived.empty() else arrived.get()
         size = shutil.get_terminal_size()
-        lines = [line[: size.columns - 1] for line in screen(executions, time.time(), size.lines - 2)]
+        head, *rest = screen(executions, time.time(), size.lines - 2)
+        if troubled:
+            head += f"; {render.many(len(troubled), 'file')} came into trouble: see `reevctl problems`"
+        lines = [line[: size.columns - 1] for line in (head, *rest)]
         text = render.colour("\n".join(lines), wanted=True)
         sys.stdout.write((f"\033[{drawn}F" if drawn else "") + "\033[J" + text + "\n")
         sys.stdout.flush()
@@ -109,7 +116,7 @@ def screen(executions: Executions, now: float, height: int) -> list[str]:
     if not shown:
         return [head]
     rows = [
-        (f"{render.MARKS.get(e['status'], '?')} {e['status']}", _far(e), e["execution_id"], e["benchmark_id"],
+        (render.status(e["status"]), _far(e), e["execution_id"], e["benchmark_id"],
          e["agent"], _took(e, now))
         for e in shown
     ]  # fmt: skip
@@ -135,15 +142,10 @@ def _far(execution: Mapping[str, Any]) -> str:
     return f"{'█' * done}{'░' * (BAR - done)} {execution['progress']:4.0%}"
 
 
-def _which(sub: ArgumentParser) -> None:
-    sub.add_argument("--agent")
-    sub.add_argument("--benchmark", metavar="ID")
-
-
 COMMANDS = {
     "watch": Command(
         watch,
-        _which,
+        whose,
         (
             "reevctl watch --agent glm-4.6",
             "reevctl watch --json | jq .status",

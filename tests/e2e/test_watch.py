@@ -70,7 +70,7 @@ def test_without_json_a_line_says_who_and_what(tmp_path: Path) -> None:
 def test_a_terminal_gets_a_table_that_is_drawn_anew(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     telemetry = {"event_type": "StepComplete", "timestamp": "2026-01-01T00:00:00Z"}
-    with daemon(tmp_path) as running, watching(running, stdout=theirs):
+    with daemon(tmp_path, settle_seconds=0.1) as running, watching(running, stdout=theirs):
         os.close(theirs)
         leave(running.sessions, "half", session("half", metadata={"steps_total": 2}, **STUB))
         (running.sessions / "enhanced_otel_half.jsonl").write_text(json.dumps(telemetry) + "\n")
@@ -87,6 +87,8 @@ def test_a_terminal_gets_a_table_that_is_drawn_anew(tmp_path: Path) -> None:
         assert b"\x1b[J" in shown
         assert b"1 Running, 0 Queued" in shown
         assert b"0 Running, 0 Queued" in shown
+        leave(running.sessions, "bad", "{")
+        wait_until(lambda: shows(b"; 1 file came into trouble"), "a file in trouble", log=lambda: repr(shown))
     os.close(ours)
 
 

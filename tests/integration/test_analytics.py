@@ -202,8 +202,9 @@ def test_csv_comes_back_as_it_was(running: Daemon) -> None:
     assert done.stdout.count(b"\r\n") >= 15
 
 
-def test_json_lines_come_back_as_they_were(running: Daemon) -> None:
-    done = export(running, "--format", "jsonl", "--what", "tool-calls", "--agent", "one")
+@pytest.mark.parametrize("form", ["--format=jsonl", "--json"])
+def test_json_lines_come_back_as_they_were(running: Daemon, form: str) -> None:
+    done = export(running, form, "--what", "tool-calls", "--agent", "one")
     rows = [json.loads(line) for line in done.stdout.split(b"\n") if line]
     assert len(rows) == 12
     assert rows[0]["params"] == {"text": HOSTILE}

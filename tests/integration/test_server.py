@@ -203,6 +203,19 @@ def test_every_error_has_the_one_shape(running: Daemon, method: str, path: str, 
     assert len(answer["message"]) > len(answer["error"])
 
 
+@pytest.mark.parametrize(
+    ("path", "listed"),
+    [
+        ("/executions/nix", "/executions"),
+        ("/benchmarks/nix", "/benchmarks"),
+        ("/benchmarks/nix/status", "/executions or /benchmarks"),
+    ],
+)
+def test_what_is_unknown_is_said_to_be_listed_where_it_would_be(running: Daemon, path: str, listed: str) -> None:
+    message = running.request("GET", f"{API}{path}")[1]["message"]
+    assert message.endswith(f"'nix': reevd knows none: list them with GET {API}{listed}")
+
+
 def test_history_and_tool_calls(running: Daemon) -> None:
     (only,) = running.get(f"{API}/executions/e02/history")
     assert only["status"] == "Completed"

@@ -12,6 +12,7 @@ import pytest
 from reevd import __version__
 from reevd.ctl import render, sheets
 from reevd.ctl.main import main
+from reevd.ctl.stream import Event
 from tests.canned import canned
 
 Capture = pytest.CaptureFixture[str]
@@ -185,6 +186,7 @@ def test_problems_and_tools_end_where_there_are_no_more(tmp_path: Path, capsys: 
             "list them with `reevctl list` or `reevctl benchmarks`",
         ),
         ("GET /api/v1/benchmarks; a new one: POST /api/v1/sync", "`reevctl benchmarks`; a new one: `reevctl sync`"),
+        ("the request GET /api/v1/flaky: min_runs", "the request `reevctl flaky`: min_runs"),
         ("as GET /api/v1/agents lists them", "as `reevctl agents` lists them"),
         ("GET /api/v1/executions/a/b: Not Found", "GET /api/v1/executions/a/b: Not Found"),
         ("GET /api/v1/openapi.json names all", "GET /api/v1/openapi.json names all"),
@@ -207,16 +209,54 @@ def test_a_wait_says_why_it_did_not_end_well(tmp_path: Path, capsys: Capture) ->
     with canned(tmp_path, {f"GET {API}/executions/x": (200, ENDED)}) as daemon:
         assert main(["--socket", daemon.socket, "wait", "x"]) == 1
     line, *rest = capsys.readouterr().out.splitlines()
-    assert line.startswith("✘ Failed  0.000")
+    assert line.startswith("✘ Failed     0.000")
     assert rest == ["  why   the run failed", "  error no\\x1bsuch account"]
-    assert render.end({**ENDED, "status": "Completed"}, 0.0).count("\n") == 0
-    assert render.end({**ENDED, "error_message": "the run failed"}, 0.0).count("\n") == 1
+    assert render.end({**ENDED, "status": "Completed"}).count("\n") == 0
+    assert render.end({**ENDED, "error_message": "the run failed"}).count("\n") == 1
+
+
+def test_what_comes_line_by_line_is_aligned() -> None:
+    ran = {"started_at": "2026-01-31T12:00:00.000000Z", "ended_at": "2026-01-31T12:00:00.040000Z"}
+    for status, score in (("Completed", 1.0), ("Failed", 0.75), ("Running", None), ("Queued", None)):
+        line = render.line({**ENDED, **ran, "status": status, "score": score})
+        assert line.index("b" * 128) == len("✔ Completed  1.000  ")
+        assert line.endswith(f"  local  took 40 ms  {'i' * 128}")
+
+
+def test_a_change_that_a_line_does_not_show_is_no_line(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    going = {**ENDED, "status": "Running", "score": None, "updated_at": "then"}
+    told = [Event("execution", {**going, "updated_at": at}) for at in ("first", "second")]
+    told += [Event("execution", {**going, "status": "Failed", "updated_at": "third"})]
+    monkeypatch.setattr("reevd.ctl.watch.Stream", lambda *_: told)
+    assert main(["watch"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["first", "third"]
+
+
+@pytest.mark.parametrize(
+    ("words", "path", "answer", "said"),
+    [
+        (["agents"], "agent-performance?limit=1", [], "no run has ended yet"),
+        (["agents", "--since", "2099"], "agent-performance?limit=1&since=2099", [], "no run has ended in that time"),
+        (["flaky"], "flaky?min_runs=2", {"items": []}, "none: no benchmark that one agent has run 2 times or more"),
+    ],
+)
+def test_nothing_to_tell_says_of_what(
+    tmp_path: Path, capsys: Capture, words: list[str], path: str, answer: object, said: str
+) -> None:
+    with canned(tmp_path, {f"GET {API}/{path}": (200, answer)}) as daemon:
+        assert main(["--socket", daemon.socket, *words]) == 0
+    assert capsys.readouterr().out.startswith(said)
+
+
+def test_one_is_no_several() -> None:
+    assert [render.many(number, "file") for number in (0, 1, 2_000)] == ["0 files", "1 file", "2,000 files"]
 
 
 def test_names_are_whole_in_a_table_and_text_is_cut() -> None:
     assert "i" * 128 in render.executions([ENDED], 0.0)
     assert "b" * 128 in render.executions([ENDED], 0.0)
-    assert max(map(len, render.table([("x" * 300, "y" * 300)], ("execution", "why")).splitlines())) == 256 + 2 + 60
+    long = render.table([("x" * 300, "y" * 300, "z" * 300)], ("execution", "tags", "why"))
+    assert max(map(len, long.splitlines())) == 256 + 2 + 60 + 2 + 256
 
 
 def test_one_win_is_no_wins(tmp_path: Path, capsys: Capture) -> None:

@@ -81,7 +81,9 @@ CHANGES = (
     ("POST", "/benchmarks/none/run", '{"agent": "deterministic"}'),
     ("POST", "/benchmarks/none/stop/live", ""),
     ("POST", "/upsert-yml", '{"yml_content": "id: x"}'),
+    ("POST", "/prune", '{"days": 36500, "dry_run": true}'),
 )
+FOR_ADMINS = (*CHANGES, ("GET", "/backup", ""))
 
 
 def test_who_is_not_in_the_sockets_group_cannot_connect(running: Daemon) -> None:
@@ -93,8 +95,8 @@ def test_who_can_connect_may_read(running: Daemon) -> None:
         assert ask(running, [SOCKET_GROUP], "GET", path)[0] == 200, path
 
 
-@pytest.mark.parametrize(("method", "path", "body"), CHANGES, ids=[path for _, path, _ in CHANGES])
-def test_who_is_no_admin_may_change_nothing(running: Daemon, method: str, path: str, body: str) -> None:
+@pytest.mark.parametrize(("method", "path", "body"), FOR_ADMINS, ids=[path for _, path, _ in FOR_ADMINS])
+def test_who_is_no_admin_may_change_nothing_nor_take_it_all(running: Daemon, method: str, path: str, body: str) -> None:
     status, answer = ask(running, [SOCKET_GROUP], method, path, body)
     assert status == 403
     assert isinstance(answer, dict)

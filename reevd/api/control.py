@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from reevd.api.answers import JSON, unknown
-from reevd.api.questions import BadRequestError
+from reevd.api.questions import BadRequestError, peer
 from reevd.api.service import Service
 
 SYNC_SECONDS = 600.0
@@ -39,7 +39,7 @@ class Control:
         asked = {
             "benchmark_id": request.path_params["benchmark"],
             "body": await _body(request, SMALL),
-            "uid": _uid(request),
+            "uid": peer(request)["uid"],
         }
         return JSON(await self._service.link.call("run", asked, timeout=SECONDS), 202)
 
@@ -48,7 +48,7 @@ class Control:
         if refusal := self._service.refusal(request, "stop executions"):
             return refusal
         benchmark, execution_id = request.path_params["benchmark"], request.path_params["id"]
-        asked = {"benchmark_id": benchmark, "execution_id": execution_id, "uid": _uid(request)}
+        asked = {"benchmark_id": benchmark, "execution_id": execution_id, "uid": peer(request)["uid"]}
         await self._service.link.call("stop", asked, timeout=SECONDS)
         found = self._service.query.execution(execution_id)
         return JSON(found) if found else unknown("execution", execution_id)
@@ -95,8 +95,3 @@ async def _body(request: Request, most: int | None = None) -> Any:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise BadRequestError(f"the body is no JSON: {error}") from None
-
-
-def _uid(request: Request) -> int:
-    uid: int = request.scope["extensions"]["reevd.peer"]["uid"]
-    return uid

@@ -21,7 +21,7 @@ from starlette.routing import Route
 from reevd.api.answers import problem
 from reevd.api.changes import FIRST, Changes, Trouble
 from reevd.api.gate import Gate
-from reevd.api.questions import BadRequestError, filter_
+from reevd.api.questions import BadRequestError, filter_, peer
 from reevd.api.rows import Filter
 from reevd.api.service import Service
 from reevd.clock import Clock
@@ -46,7 +46,7 @@ class Events:
     async def events(self, request: Request) -> Response:
         """`execution`, `problem` and `heartbeat` events; executions are filtered as their list is."""
         wanted, after = filter_(request), _last_seen(request)
-        uid: int = request.scope["extensions"]["reevd.peer"]["uid"]
+        uid: int = peer(request)["uid"]
         if why := self._gate.enter(uid):
             return problem(503, "not ready", f"listening to the events: {why}: close some, or try again later")
         stream = self._stream(uid, wanted, after)

@@ -35,11 +35,9 @@ class Logs:
     async def execution_log(self, request: Request) -> Response:
         """The trace of one execution of a benchmark: the one that is asked for, else the newest."""
         shown = self._chosen(request)
-        return (
-            _none(request)
-            if shown is None
-            else JSON(await asyncio.to_thread(_traced, shown, first_calls(self._service.query, shown)))
-        )
+        if shown is None:
+            return _none(request)
+        return JSON(await asyncio.to_thread(_traced, shown, first_calls(self._service.query, shown)))
 
     async def flow_logs(self, request: Request) -> Response:
         """The traces of a benchmark's executions, newest first: as many as `limit`, or fewer where they are long."""

@@ -83,10 +83,7 @@ class Query:
             " FROM tool_calls WHERE execution_id = ? AND seq > ? ORDER BY seq LIMIT ?"
         )
         rows, more = fetch(self._db, query, (execution_id, after, limit + 1), limit)
-        items = [dict(zip(CALL, row[1:], strict=True)) for row in rows]
-        for item in items:
-            item["params"], item["result"] = json_(item["params"]), json_(item["result"])
-        return Page(items, encode(str(rows[-1][0])) if more else None)
+        return Page([_call(CALL, row[1:]) for row in rows], encode(str(rows[-1][0])) if more else None)
 
     def all_tool_calls(self, wanted: Filter, limit: int, cursor: str | None) -> Page:
         """Of all executions that `wanted` lets through, in the order of their list. Raises CursorError."""
@@ -106,9 +103,7 @@ class Query:
         )
         rows, more = fetch(self._db, query, (*values, limit + 1), limit)
         names = ("execution_id", "benchmark_id", "agent", *CALL)
-        items = [dict(zip(names, row[2:], strict=True)) for row in rows]
-        for item in items:
-            item["params"], item["result"] = json_(item["params"]), json_(item["result"])
+        items = [_call(names, row[2:]) for row in rows]
         return Page(items, encode(rows[-1][0], rows[-1][2], str(rows[-1][1])) if more else None)
 
     def counts(self) -> dict[str, int]:
@@ -160,6 +155,11 @@ class Query:
     def problem_count(self) -> int:
         count: int = self._rows("SELECT count(*) FROM problems")[0][0]
         return count
+
+
+def _call(names: Sequence[str], row: tuple[Any, ...]) -> dict[str, Any]:
+    found = dict(zip(names, row, strict=True))
+    return {**found, "params": json_(found["params"]), "result": json_(found["result"])}
 
 
 def _benchmark(row: tuple[Any, ...]) -> dict[str, Any]:

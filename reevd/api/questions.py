@@ -1,6 +1,8 @@
-"""What a request asks for: its query, read with care. Pure but for the request it reads."""
+"""What a request asks for, and who asks: its query, read with care. Pure but for the request it reads."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from starlette.requests import Request
 
@@ -14,6 +16,12 @@ DIGITS = 9
 
 class BadRequestError(Exception):
     """A question that cannot be answered as it is put: what is wrong, and what to try."""
+
+
+def peer(request: Request) -> dict[str, Any]:
+    """Who asks: {pid, uid, groups}, as the kernel says."""
+    found: dict[str, Any] = request.scope["extensions"]["reevd.peer"]
+    return found
 
 
 def paging(request: Request) -> tuple[int, str | None]:

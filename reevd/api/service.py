@@ -13,6 +13,7 @@ from starlette.responses import Response
 from reevd.api.answers import problem
 from reevd.api.hub import Hub
 from reevd.api.query import Query
+from reevd.api.questions import peer
 from reevd.api.rows import Filter, Page
 from reevd.api.traffic import Traffic
 from reevd.link import LinkError, ServerEnd
@@ -66,9 +67,9 @@ class Service:
 
     def refusal(self, request: Request, action: str) -> Response | None:
         """None where the peer may change things: root, the daemon's own user, members of the admin group."""
-        peer = request.scope["extensions"]["reevd.peer"]
-        uid = peer["uid"]
-        if uid in (0, os.geteuid()) or self._admin_gid in peer["groups"]:
+        who = peer(request)
+        uid = who["uid"]
+        if uid in (0, os.geteuid()) or self._admin_gid in who["groups"]:
             return None
         return problem(
             403, "forbidden", f"user {uid} may not {action}: ask a member of the daemon's admin group, or its own user"

@@ -33,7 +33,7 @@ def backup(shell: Shell) -> int:
             os.unlink(torn)
         raise
     told = {"file": path, "bytes": size, "schema": found.schema, "executions": found.executions}
-    text = f"{path}: {size:,} bytes, {render.many(found.executions, 'execution')}, schema {found.schema}; checked"
+    text = f"{path}: {size:,} bytes, {render.counted(found.executions, 'execution')}, schema {found.schema}; checked"
     shell.say(told, render.safe(text))
     return DONE
 

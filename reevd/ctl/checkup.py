@@ -84,10 +84,10 @@ def _folder(patient: Patient) -> Iterator[Finding]:
     unreadable = [p["path"] for p in patient.problems if p["kind"] == "permission"]
     if unreadable:
         fix = f"chmod g+r {folder}/{unreadable[0]}; or give the folder a default ACL, as tmpfiles.d/reevd.conf does"
-        yield Finding("permissions", BAD, f"{render.many(len(unreadable), 'file')} cannot be read by reevd", fix)
+        yield Finding("permissions", BAD, f"{render.counted(len(unreadable), 'file')} cannot be read by reevd", fix)
     others = len(patient.problems) - len(unreadable)
     if others:
-        yield Finding("files", ODD, f"{render.many(others, 'file')} in trouble", "reevctl problems")
+        yield Finding("files", ODD, f"{render.counted(others, 'file')} in trouble", "reevctl problems")
 
 
 def _watch(patient: Patient) -> Iterator[Finding]:

@@ -26,7 +26,7 @@ def status(shell: Shell) -> int:
     counts = "  ".join(f"{count} {name}" for name, count in health["executions"].items() if count)
     lines = [f"{health['status']}: {counts or 'no executions yet'}", *(f"  {reason}" for reason in health["reasons"])]
     if health["problems"]:
-        lines.append(f"{render.many(health['problems'], 'file')} in trouble: see `reevctl problems`")
+        lines.append(f"{render.counted(health['problems'], 'file')} in trouble: see `reevctl problems`")
     if newest["items"]:
         lines += ["", render.executions(newest["items"], time.time())]
     shell.say({"health": health, "newest": newest["items"]}, "\n".join(lines))
@@ -95,14 +95,16 @@ def history(shell: Shell) -> int:
 
 def tools(shell: Shell) -> int:
     """The tool calls of an execution."""
+    from reevd.views.text import parameters  # it loads what no other command needs
+
     calls = shell.array(f"/executions/{part(shell.asked.id)}/tool-calls", limit=1000)
     rows = [
         (
             n,
             c["tool_name"],
             c["status"],
-            "" if c["duration_ms"] is None else f"{c['duration_ms']:.1f}",
-            render.params(c["params"]),
+            render.milliseconds(c["duration_ms"]),
+            parameters(c["params"]),
         )
         for n, c in enumerate(calls, 1)
     ]

@@ -40,7 +40,7 @@ def export(shell: Shell) -> int:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(torn)
         raise
-    print(f"{render.many(count, asked.what.removesuffix('s').replace('-', ' '))} in {asked.output}", file=sys.stderr)
+    print(f"{render.counted(count, asked.what.removesuffix('s').replace('-', ' '))} in {asked.output}", file=sys.stderr)
     return DONE
 
 

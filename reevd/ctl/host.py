@@ -44,7 +44,7 @@ def sync(shell: Shell) -> int:
     """Reads the benchmarks and scans the sessions folder now."""
     found = shell.post("/sync")
     benchmarks, sessions = found["benchmarks"], found["sessions"]
-    scanned = render.many(sessions["scanned"], "file")
+    scanned = render.counted(sessions["scanned"], "file")
     lines = [
         f"benchmarks: {', '.join(f'{benchmarks[name]} {name}' for name in ('inserted', 'updated', 'unchanged'))}",
         *(f"  {failure['path']}: {failure['error']}" for failure in benchmarks["failed"]),
@@ -60,7 +60,7 @@ def prune(shell: Shell) -> int:
     body = {"dry_run": shell.asked.dry_run}
     found = shell.post("/prune", body if shell.asked.days is None else {**body, "days": shell.asked.days})
     said = "would go" if found["dry_run"] else "removed"
-    what = f"{render.many(found['executions'], 'execution')}, {render.many(found['bytes'], 'byte')} of files"
+    what = f"{render.counted(found['executions'], 'execution')}, {render.counted(found['bytes'], 'byte')} of files"
     lines = [f"{what}: {said}, ended before {found['before']}"]
     lines += [f"  kept {each['execution_id']}: {each['why']}" for each in found["kept"]]
     if more := found["kept_count"] - len(found["kept"]):
@@ -79,7 +79,7 @@ def verify(shell: Shell) -> int:
     found = proof.verify(settings.sessions_dir, settings.database)
     rows = [(d.execution_id, d.field, render.short(d.stored), render.short(d.computed)) for d in found.differences]
     text = (
-        f"{render.many(found.executions, 'execution')}: the database says of all of them what their files say\n"
+        f"{render.counted(found.executions, 'execution')}: the database says of all of them what their files say\n"
         f"{settings.database}, against {settings.sessions_dir}"
     )
     if rows:

@@ -11,7 +11,7 @@ TYPE_CHECKING = False  # as `typing` has it, which takes longer to import than t
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
-MARKS, safe = terminal.MARKS, terminal.safe
+MARKS, safe, counted = terminal.MARKS, terminal.safe, terminal.counted
 COLOURS = {"Completed": 32, "Failed": 31, "Timeout": 31, "Stopped": 33, "Running": 36, "healthy": 32, "degraded": 33}
 WIDEST, WHOLE = 60, 256
 MARKED = len("✔ Completed")
@@ -101,11 +101,6 @@ def status(name: str) -> str:
     return f"{MARKS.get(name, '?')} {name}"
 
 
-def many(number: int, one: str) -> str:
-    """`1 file`, `2,000 files`."""
-    return f"{number:,} {one}" + ("" if number == 1 else "s")
-
-
 def score(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
@@ -155,13 +150,6 @@ def _number(cell: str) -> bool:
 
 def milliseconds(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}"
-
-
-def params(value: object) -> str:
-    """A call's parameters on one line."""
-    if isinstance(value, dict):
-        return ", ".join(f"{k}={v}" for k, v in value.items() if v is not None)
-    return "" if value is None else str(value)
 
 
 def short(value: object) -> str:

@@ -81,7 +81,7 @@ def _table(shell: Shell, stream: Stream, wanted: Mapping[str, object]) -> None:
         size = shutil.get_terminal_size()
         head, *rest = screen(executions, time.time(), size.lines - 2)
         if troubled:
-            head += f"; {render.many(len(troubled), 'file')} came into trouble: see `reevctl problems`"
+            head += f"; {render.counted(len(troubled), 'file')} came into trouble: see `reevctl problems`"
         lines = [line[: size.columns - 1] for line in (head, *rest)]
         text = render.colour("\n".join(lines), wanted=True)
         sys.stdout.write((f"\033[{drawn}F" if drawn else "") + "\033[J" + text + "\n")

@@ -12,7 +12,8 @@ from reevd.views.accounts import Accounts
 from reevd.views.instruction import Instruction, instructions
 from reevd.views.meaning import meaning
 from reevd.views.steps import Step, final_result, prompt, steps
-from reevd.views.text import counted, line, milliseconds, parameters, percent, prose
+from reevd.views.terminal import counted
+from reevd.views.text import line, milliseconds, parameters, percent, prose
 from reevd.views.trace import final_status
 
 MOST_STATES = 100

@@ -41,8 +41,3 @@ def milliseconds(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e12:
         return ""
     return f"{value / 1000:,.1f} s" if value >= 1000 else f"{value:.0f} ms" if value >= 10 else f"{value:.1f} ms"
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 step`, `1,200 steps`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

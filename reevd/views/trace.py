@@ -15,8 +15,8 @@ from reevd.views.cause import cause, refused_instruction
 from reevd.views.judgement import judgement
 from reevd.views.observation import observation
 from reevd.views.steps import Step, final_result, prompt, steps
-from reevd.views.terminal import MARKS
-from reevd.views.text import counted, line, milliseconds, percent, prose
+from reevd.views.terminal import MARKS, counted
+from reevd.views.text import line, milliseconds, percent, prose
 from reevd.views.tree import Branch, draw, some
 
 MOST_STEPS = 200

@@ -13,7 +13,8 @@ from reevd.views.calls import Call, calls, cut, failed
 from reevd.views.cause import cause
 from reevd.views.programs import PROGRAMS
 from reevd.views.steps import Step, logged, steps
-from reevd.views.text import counted, line
+from reevd.views.terminal import counted
+from reevd.views.text import line
 from reevd.views.trace import final_status
 from reevd.views.tree import MOST_LINES, Branch, lines
 

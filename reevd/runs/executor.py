@@ -30,6 +30,7 @@ from reevd.session_file import dumps
 LOOK_SECONDS = 1.0
 STDERR = 2_000  # characters of it that are stored
 MOST_QUEUED = 10_000
+QUEUED = "queued: its runner is started as soon as a slot is free"
 
 log = structlog.get_logger("reevd.runs")
 
@@ -102,7 +103,7 @@ class Executor:
         self._spool.add(job)
         self._queue[job.execution_id] = job
         try:
-            self._decide(job, "queued", "queued: it waits for a free slot")
+            self._decide(job, "queued", QUEUED)
         except BaseException:
             del self._queue[job.execution_id]
             self._spool.remove(job.execution_id)
@@ -152,7 +153,7 @@ class Executor:
                 return
             row, job = self._row(execution_id), self._queue[execution_id]
             if row is None:
-                self._decide(job, "queued", "queued: it waits for a free slot")
+                self._decide(job, "queued", QUEUED)
             elif row.status != Status.QUEUED:
                 del self._queue[execution_id]
                 self._dead[execution_id] = job, "its runner ended while reevd was restarted"

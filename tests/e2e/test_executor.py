@@ -112,6 +112,7 @@ def test_so_many_at_once_and_the_rest_in_order(tmp_path: Path) -> None:
         running.wait_for("n1", "Running")
         counts = running.get("/api/v1/health")["executions"]
         assert (counts["Running"], counts["Queued"]) == (2, 3)
+        assert running.execution("n4")["reason"] == "queued: its runner is started as soon as a slot is free"  # type: ignore[index]
         (tmp_path / "go").touch()
         for number in range(5):
             running.wait_for(f"n{number}", "Completed")

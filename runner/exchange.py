@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import os
 import random
+import ssl
 import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 import httpx
 import orjson
 
-from runner.errors import UsageError
+from runner.setting import not_negative
 from runner.site import Site, shown
 
 TRIES = 5
@@ -23,6 +24,9 @@ MIB = 1 << 20
 PAUSE_VARIABLE, PAUSE = "REEV_RETRY_SECONDS", 1.0
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+
+# For a service that is asked in the clear: no certificate is shown, and none would do.
+NOBODY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 T = TypeVar("T")
 
@@ -86,7 +90,8 @@ class Exchange:
     ) -> None:
         self._site, self._most_bytes, self._pause, self._patient = site, most_bytes, pause, patient
         try:
-            self._client = httpx.Client(headers=headers, timeout=timeout, follow_redirects=False)
+            trusted = _trusted(*map(os.environ.get, CERTIFICATES)) if site.encrypted else NOBODY
+            self._client = httpx.Client(headers=headers, timeout=timeout, verify=trusted, follow_redirects=False)
         except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
             names = CERTIFICATES if isinstance(error, OSError) else PROXIES
             given = " and ".join(name for name in names if os.environ.get(name) or os.environ.get(name.lower()))
@@ -160,14 +165,14 @@ class Exchange:
 
 def retry_pause(environ: Mapping[str, str]) -> float:
     """Raises UsageError where the setting is none."""
-    text = environ.get(PAUSE_VARIABLE) or str(PAUSE)
-    try:
-        found = float(text)
-    except ValueError:
-        found = math.nan
-    if not 0 <= found < math.inf:
-        raise UsageError("reading", f"{PAUSE_VARIABLE}={text}", "it is no number", "give seconds, such as 1")
-    return found
+    return not_negative(environ, PAUSE_VARIABLE, PAUSE, "1 (seconds)")
+
+
+@lru_cache(4)
+def _trusted(file: str | None, folder: str | None) -> ssl.SSLContext:
+    """By the settings of that name. Once for them all: reading the certificates takes longer than most answers."""
+    del file, folder  # read by httpx where the environment has them
+    return httpx.create_ssl_context()
 
 
 def _absent(error: httpx.RequestError) -> bool:

@@ -57,6 +57,10 @@ class Site:
             return False
         return self.shown != UNREADABLE and url.scheme in ("http", "https") and bool(url.host)
 
+    @property
+    def encrypted(self) -> bool:
+        return self._url.lower().startswith("https:")
+
     def at(self, path: str, query: Mapping[str, str] | None = None) -> httpx.URL:
         """The address of a path below the service's own; what it asks for in its query stays."""
         import httpx

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import Span, StatusCode, set_span_in_context
 from opentelemetry.trace import SpanKind as Side
 
-from runner import __version__, collector
+from runner import __version__
 from runner.clock import Clock, rfc3339
 from runner.otel_file import LOCK, OtelFile, exported
 from runner.tracing import (
@@ -74,9 +74,12 @@ class Telemetry(Tracing):
         if lines is not None:
             provider.add_span_processor(lines)
         self._provider = provider
-        sending = collector.processor(environ) if exported(environ) else None
-        if sending is not None:
-            provider.add_span_processor(sending)
+        if exported(environ):
+            from runner.collector import processor  # loaded by those alone that send
+
+            sending = processor(environ)
+            if sending is not None:
+                provider.add_span_processor(sending)
         self._tracer = provider.get_tracer("reev-runner", __version__)
         self._open: list[Span] = []
         self._root: tuple[Span, Measured] | None = None

@@ -14,6 +14,7 @@ from runner.case import Case
 from runner.errors import AgentError
 from runner.exchange import retry_pause
 from runner.instruction import Instruction
+from runner.setting import not_negative
 from runner.site import Site
 
 TURNS, TOOL_CALLS = 12, 32
@@ -113,7 +114,10 @@ def _called(asked: Asked, tools: Toolbox, collected: dict[str, tuple[Instruction
 
 
 def open_agent(name: str, environ: Mapping[str, str]) -> LanguageModel:
-    """By its name on the command line. Raises AgentError where the environment lacks what it needs."""
+    """By its name on the command line.
+
+    Raises AgentError where the environment lacks what it needs, UsageError where one of its settings is none.
+    """
     service = SERVICES[name](environ)
     service = service._replace(key=_key(service), address=_address(service, name))
     if not service.key and name != "local":
@@ -124,10 +128,7 @@ def open_agent(name: str, environ: Mapping[str, str]) -> LanguageModel:
     turns, calls = (
         _bound(environ, f"REEV_MAX_{what}", most) for what, most in (("TURNS", TURNS), ("CALLS", TOOL_CALLS))
     )
-    pause = retry_pause(environ)
-    prices = [_number(environ, f"REEV_PRICE_{what}", math.nan) for what in ("INPUT", "OUTPUT")]
-    known = None if any(map(math.isnan, prices)) else (prices[0], prices[1])
-    return LanguageModel(service._replace(pause=pause), known, turns, calls)
+    return LanguageModel(service._replace(pause=retry_pause(environ)), _prices(environ), turns, calls)
 
 
 def _key(service: Service) -> str:
@@ -148,20 +149,13 @@ def _address(service: Service, name: str) -> str:
 
 
 def _bound(environ: Mapping[str, str], name: str, default: int) -> int:
-    return max(1, int(_number(environ, name, default)))
+    return max(1, int(not_negative(environ, name, default, str(default))))
 
 
-def _number(environ: Mapping[str, str], name: str, default: float) -> float:
-    text = environ.get(name, "")
-    if not text:
-        return default
-    try:
-        found = float(text)
-    except ValueError:
-        found = math.nan
-    if not 0 <= found < math.inf:
-        raise AgentError("reading", f"{name}={text}", "it is no number", "give a number that is not below zero")
-    return found
+def _prices(environ: Mapping[str, str]) -> tuple[float, float] | None:
+    such_as = "0.6 (US dollars for a million tokens)"
+    given = [not_negative(environ, f"REEV_PRICE_{what}", math.nan, such_as) for what in ("INPUT", "OUTPUT")]
+    return None if any(map(math.isnan, given)) else (given[0], given[1])
 
 
 def _zai(environ: Mapping[str, str]) -> Service:

@@ -366,6 +366,9 @@ def test_settings_that_allow_no_http_are_named(
     client: Callable[[str], Any], kind: type[Exception], name: str, value: str, says: str, server: Server,
     secret_address: str, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
+    if name in CERTIFICATES:  # what is asked in the clear needs none
+        secret_address = secret_address.replace("http:", "https:")
+        monkeypatch.setenv("JUPITER_API_URL", secret_address)
     for other in (*PROXIES, *CERTIFICATES):
         monkeypatch.delenv(other, raising=False)
     monkeypatch.setenv(name, value)
@@ -374,6 +377,12 @@ def test_settings_that_allow_no_http_are_named(
     assert f"HTTP cannot be set up with {name}: " in str(found.value)
     assert says in str(found.value)
     assert "PASSWORD" not in str(found.value)
+
+
+def test_what_is_asked_in_the_clear_needs_no_certificates(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/certificates.pem")
+    server.say((200, GOOD))
+    assert ask(server).message == {"content": "well"}
 
 
 @pytest.mark.parametrize(("client", "kind"), CLIENTS)

@@ -34,19 +34,8 @@ from runner.token_program import TokenAccount
 from runner.yaml_node import MAX_BYTES, U64_MAX, Node, compose
 
 CASE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-ENDINGS = (".yml", ".yaml")
-
-
-def find(path: Path) -> list[Path]:
-    """The file itself, or the folder's case files sorted by name. Raises UsageError where there is none."""
-    if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix in ENDINGS and file.is_file())
-        if not files:
-            raise UsageError("looking for benchmarks in", str(path), "it holds no .yml file", "name another folder")
-        return files
-    if not path.exists():
-        raise UsageError("opening the benchmark", str(path), "there is no such file", "list benchmarks/ for the cases")
-    return [path]
+MOST_WEIGHT = 100_000.0
+"""Of a part of the score: all that one file can hold add up to a number."""
 
 
 def load(path: Path, ids: dict[str, Path] | None = None) -> Case:
@@ -233,7 +222,7 @@ class _Reader:
             program_id_weight=_weight(parts, "program_id_weight"),
             accounts=tuple(self.expected_account(item) for item in parts["accounts"].items()),
             data=data,
-            data_weight=parts["data_weight"].number(0) if "data_weight" in parts else None,
+            data_weight=parts["data_weight"].number(0, MOST_WEIGHT) if "data_weight" in parts else None,
             step=step_number(parts, steps),
         )
 
@@ -244,4 +233,4 @@ class _Reader:
 
 
 def _weight(parts: dict[str, Node], key: str) -> float:
-    return parts[key].number(0) if key in parts else 1.0
+    return parts[key].number(0, MOST_WEIGHT) if key in parts else 1.0

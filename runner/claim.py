@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import struct
@@ -31,11 +32,11 @@ class Claim:
             self._descriptor = self._taken(execution_id)
 
     def close(self) -> None:
-        try:
+        # A file that stays, as after a kill, keeps nobody out: the lock on it goes with its descriptor.
+        with contextlib.suppress(OSError):
             if self._stands():
                 self._path.unlink(missing_ok=True)
-        finally:
-            os.close(self._descriptor)
+        os.close(self._descriptor)
 
     def _taken(self, execution_id: str) -> int:
         doing = "claiming the execution id"

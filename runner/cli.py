@@ -15,6 +15,7 @@ from runner.agents import AGENTS, Agents
 from runner.errors import RunnerError, StoppedError
 from runner.options import read
 from runner.otel_file import warning
+from runner.output import say
 from runner.record import Mode, Order
 from runner.session import sessions_dir
 from runner.stop import Stop
@@ -30,17 +31,16 @@ BROKEN = ("agent", "chain", "internal")
 def main(argv: Sequence[str] | None = None, *, mode: Mode = "installed", agents: Agents = AGENTS) -> int:
     """Runs what the command line asks for and returns the exit status. `agents` are the ones it knows, by name."""
     given = sys.argv[1:] if argv is None else argv
-    if given[:1] == ["lint"]:
-        from runner.lint_command import main as lint
-
-        return lint(given[1:])
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # what a terminal cannot show is no reason to fail a run that is over
             stream.reconfigure(errors="backslashreplace")
-    stop = Stop()
     try:
-        options = read(argv, agents)
-        return _run(options, mode, agents, stop)
+        if given[:1] == ["lint"]:
+            from runner.lint_command import main as lint
+
+            return lint(given[1:])
+        stop = Stop()
+        return _run(read(given, agents), mode, agents, stop)
     except RunnerError as error:
         _print_error(str(error), error.hint)
         return error.exit_status
@@ -48,14 +48,13 @@ def main(argv: Sequence[str] | None = None, *, mode: Mode = "installed", agents:
         _print_error(stopped.message, "")
         return stopped.exit_status
     except BrokenPipeError:
-        # Whoever read our output is gone; the files stand. The interpreter must not stumble over it at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return 1  # whoever read our output is gone; the files stand
 
 
 def _run(options: argparse.Namespace, mode: Mode, agents: Agents, stop: Stop) -> int:
     # Loaded here: asking for the version or the help needs none of it.
-    from runner.case_file import find, load
+    from runner.case_file import load
+    from runner.case_folder import find
 
     ids: dict[str, Path] = {}
     with stop.exposed():  # no session stands yet that would have to say how it ended
@@ -99,7 +98,7 @@ def _execute(order: Order, options: argparse.Namespace, agents: Agents, stop: St
 def _told(ended: Ended) -> dict[str, Any]:
     from runner import report
 
-    return {**ended.to_json(), "hint": ended.hint, "text": report.summary(ended, sys.stdout.encoding)}
+    return {**ended.to_json(), "hint": ended.hint, "text": report.summary(ended, getattr(sys.stdout, "encoding", None))}
 
 
 def _run_many(orders: list[Order], options: argparse.Namespace, agents: Agents, stop: Stop) -> int:
@@ -125,7 +124,7 @@ def _run_many(orders: list[Order], options: argparse.Namespace, agents: Agents, 
     if options.json:
         _print_json({"summary": [row._asdict() for row in rows]})
     elif not options.quiet:
-        print(f"\n{summary.table(rows)}", flush=True)
+        say(f"\n{summary.table(rows)}")
     return 130 if stop.interrupted else many.failed([each["exit_status"] for each in told])
 
 
@@ -172,7 +171,7 @@ def _print(told: dict[str, Any], options: argparse.Namespace) -> None:
     if options.json:
         _print_json(told)
     elif not options.quiet:
-        print(told["text"], flush=True)
+        say(told["text"])
     failure = told["error"]
     if failure and failure["kind"] in BROKEN:
         _print_error(failure["message"], told["hint"])
@@ -181,7 +180,7 @@ def _print(told: dict[str, Any], options: argparse.Namespace) -> None:
 def _print_json(told: dict[str, Any]) -> None:
     import orjson
 
-    print(orjson.dumps({k: v for k, v in told.items() if k not in ("hint", "text", "died")}).decode(), flush=True)
+    say(orjson.dumps({k: v for k, v in told.items() if k not in ("hint", "text", "died")}).decode())
 
 
 def _print_error(message: str, hint: str) -> None:

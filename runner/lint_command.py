@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from runner.lint import lint
+from runner.output import say
 
 
 def main(argv: Sequence[str]) -> int:
@@ -30,8 +31,8 @@ def main(argv: Sequence[str]) -> int:
             continue
         for each in findings:
             where = f":{each.where}" if each.where else ""
-            print(json.dumps(each._asdict()) if asked.json else f"{each.file}{where}: {each.what}\n    fix: {each.fix}")
+            say(json.dumps(each._asdict()) if asked.json else f"{each.file}{where}: {each.what}\n    fix: {each.fix}")
         found += len(findings)
     if not found and not asked.json:
-        print(f"{len(asked.files) - unread} files: nothing to complain of")
+        say(f"{len(asked.files) - unread} files: nothing to complain of")
     return 2 if unread else 1 if found else 0

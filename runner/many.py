@@ -28,16 +28,17 @@ class Done(NamedTuple):
 
 
 class _Worker:
-    def __init__(self, execute: Callable[[int], dict[str, Any]]) -> None:
+    def __init__(self, execute: Callable[[int], dict[str, Any]], stop: Stop) -> None:
         self.connection, theirs = FORK.Pipe()
         self.number = -1
-        self._process = FORK.Process(target=_work, args=(theirs, execute), daemon=True)
+        self._process = FORK.Process(target=_work, args=(theirs, execute, stop, os.getpid()), daemon=True)
         self._process.start()
         theirs.close()
 
     def give(self, number: int) -> None:
         self.number = number
-        self.connection.send(number)
+        with contextlib.suppress(OSError):  # it may have died meanwhile: `take` tells
+            self.connection.send(number)
 
     def take(self) -> dict[str, Any] | None:
         """What it did; None where it has died."""
@@ -62,9 +63,8 @@ class _Worker:
         return f"its process {how}"
 
 
-def _work(connection: Connection, execute: Callable[[int], dict[str, Any]]) -> None:
+def _work(connection: Connection, execute: Callable[[int], dict[str, Any]], stop: Stop, parent: int) -> None:
     """Until it is told None, or whoever forked it is gone: its brothers hold the pipe open, so that it has no end."""
-    parent = os.getppid()
     while os.getppid() == parent:
         if not connection.poll(LOOK_SECONDS):
             continue
@@ -72,12 +72,13 @@ def _work(connection: Connection, execute: Callable[[int], dict[str, Any]]) -> N
         if index is None:
             return
         connection.send(execute(index))
+        stop.forget()  # a signal to this process alone was for that one execution
 
 
 def run(count: int, jobs: int, execute: Callable[[int], dict[str, Any]], stop: Stop) -> Iterator[Done]:
     """Executes 0 to `count` - 1, `jobs` at once, and yields each as it ends. Interrupted, it begins no more."""
     waiting = deque(range(count))
-    idle = [_Worker(execute) for _ in range(min(jobs, count))]
+    idle = [_Worker(execute, stop) for _ in range(min(jobs, count))]
     busy: dict[Connection, _Worker] = {}
     told = False
     try:
@@ -99,7 +100,7 @@ def run(count: int, jobs: int, execute: Callable[[int], dict[str, Any]], stop: S
                 if found is None:
                     hint = "its session has no result; run it again"
                     found = {"exit_status": 1, "died": worker.end(), "hint": hint}
-                    worker = _Worker(execute)
+                    worker = _Worker(execute, stop)
                 idle.append(worker)
                 yield Done(number, found)
     finally:

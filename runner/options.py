@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -79,7 +80,7 @@ def _check(options: argparse.Namespace, agents: Agents) -> None:
             raise UsageError(doing, f"--{name}", f"it must be between 1 and {MOST:,}", f"--{name} 1")
     if options.execution_id is None:
         return
-    if len(options.paths) > 1 or options.repeat > 1 or options.paths[0].is_dir():
+    if len(options.paths) > 1 or options.repeat > 1 or os.path.isdir(options.paths[0]):
         why = "there are several executions, and each gets an id of its own"
         raise UsageError(doing, "--execution-id", why, "name one file, or leave the id out")
     if not EXECUTION_ID.fullmatch(options.execution_id):

@@ -63,7 +63,9 @@ class OtelFile:
     def __init__(self, where: Place) -> None:
         """Raises UsageError where another run writes to the file, RunnerError where it cannot be opened."""
         self.path = where.path
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | (os.O_NOFOLLOW if where.own else 0)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        if where.own:  # a place that nobody chose: what stands there is a plain file, not one that waits for a reader
+            flags |= os.O_NOFOLLOW | os.O_NONBLOCK
         try:
             if not where.own:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -89,11 +91,15 @@ class OtelFile:
     def append(self, event: dict[str, Any]) -> None:
         """One event, one line, one write: a reader never finds two writers' lines mixed."""
         line = orjson.dumps(event) + b"\n"
-        written = os.write(self._descriptor, line)
+        try:
+            written = os.write(self._descriptor, line)
+        except OSError as error:
+            raise self._unwritten(error.strerror) from error
         if written < len(line):
-            raise RunnerError(
-                "appending to", str(self.path), f"only {written} of {len(line)} bytes went in", "free space"
-            )
+            raise self._unwritten(f"only {written} of {len(line)} bytes went in")
+
+    def _unwritten(self, why: object) -> RunnerError:
+        return RunnerError("appending to the telemetry file", str(self.path), why, "free some space")
 
     def close(self) -> None:
         os.close(self._descriptor)

@@ -11,7 +11,9 @@ from typing import Any
 import orjson
 
 from runner.errors import RunnerError, UsageError
+from runner.plain_file import read
 
+MOST_BYTES = 64 << 20
 EXECUTION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 # The checkout's, or the one that the host's daemon watches.
@@ -22,7 +24,7 @@ def sessions_dir(given: Path | None) -> Path:
     """As given, else as the environment says, else the usual one; made where it is missing. Raises UsageError."""
     here, host = Path(DEFAULT_SESSIONS), Path(HOST_SESSIONS)
     named = given or os.environ.get("REEV_SESSIONS_DIR")
-    folder = Path(named) if named else host if host.is_dir() and not here.is_dir() else here
+    folder = Path(named) if named else host if os.path.isdir(host) and not os.path.isdir(here) else here
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -43,11 +45,12 @@ class SessionFile:
         """Raises UsageError where the file holds a result, or what may be one: a result is never overwritten."""
         doing, hint = "starting a run as", "give another --execution-id, or none for a fresh one"
         try:
-            document = orjson.loads(self.path.read_bytes())
+            document = orjson.loads(read(self.path, MOST_BYTES))
         except FileNotFoundError:
             return
         except (OSError, orjson.JSONDecodeError) as error:
-            why = f"{self.path} is there and cannot be read: {error}"
+            told = error.strerror if isinstance(error, OSError) else error
+            why = f"{self.path} is there and cannot be read: {told}"
             raise UsageError(doing, self.execution_id, why, hint) from None
         if not isinstance(document, dict) or document.get("final_result") is not None:
             raise UsageError(doing, self.execution_id, f"{self.path} holds a result already", hint)

@@ -38,6 +38,10 @@ class Stop:
     def interrupted(self) -> bool:
         return self._reason is not None and self._reason.kind == "interrupted"
 
+    def forget(self) -> None:
+        """What has come was for what is over now."""
+        self._reason = None
+
     @contextmanager
     def limit(self, seconds: float) -> Iterator[None]:
         """Raises StoppedError within the block when a signal comes, or came before, or the time is over."""

@@ -10,6 +10,7 @@ import orjson
 
 from runner.case_file import load
 from runner.errors import CaseError, UsageError, legible
+from runner.output import say
 
 
 def validate(paths: Sequence[Path], *, as_json: bool, quiet: bool) -> int:
@@ -30,5 +31,5 @@ def validate(paths: Sequence[Path], *, as_json: bool, quiet: bool) -> int:
             text = f"INVALID {path}: {error.why}"
         statuses.append(found["valid"])
         if as_json or not quiet or not found["valid"]:
-            print(orjson.dumps(found).decode() if as_json else text, flush=True)
+            say(orjson.dumps(found).decode() if as_json else text)
     return 0 if all(statuses) else 2

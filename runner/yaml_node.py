@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -13,6 +14,9 @@ from runner.errors import CaseError
 MAX_BYTES, MAX_DEPTH = 1 << 20, 32
 U64_MAX = 2**64 - 1
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+TRUTHS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+# YAML 1.1 takes a number that begins with 0 for one of base 8, and YAML 1.2 does not: here it is none.
+DIGITS = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,19})")
 WORDS = {"str": "text", "int": "an integer", "float": "a number", "bool": "true or false", "null": "nothing"}
 
 
@@ -60,11 +64,12 @@ class Node:
         return value
 
     def boolean(self) -> bool:
-        return self._scalar("bool").lower() in ("true", "yes", "on")
+        word = self._scalar("bool").lower()
+        return TRUTHS[word] if word in TRUTHS else self.fail(f"it must be true or false, not {word[:40]!r}")
 
     def integer(self, least: int = 0, most: int = U64_MAX) -> int:
         text = self._scalar("int").replace("_", "")
-        if not text.removeprefix("-").removeprefix("+").isdecimal() or len(text) > 21:
+        if not DIGITS.fullmatch(text):
             self.fail(f"it must be an integer in decimal digits, not {text[:40]!r}")
         if not least <= int(text) <= most:
             self.fail(f"it must be between {least} and {most}, not {text}")

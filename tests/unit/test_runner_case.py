@@ -7,7 +7,8 @@ import pytest
 
 from runner import base58
 from runner.case import Criterion, Derivation, SolBalanceChange, TokenAccountBalance
-from runner.case_file import find, load, parse
+from runner.case_file import load, parse
+from runner.case_folder import find
 from runner.errors import CaseError, UsageError
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -114,6 +115,9 @@ ERRORS = [
         "which there is not",
     ),
     ("tags: [one, two]", "tags: [one, \x07two]", 3, "", "control characters are not allowed"),
+    ("    lamports: 1000\n", "    lamports: 0100\n", 7, "initial_state[0].lamports", "decimal digits, not '0100'"),
+    ("critical: false", "critical: !!bool maybe", 17, "flow[0].critical", "true or false, not 'maybe'"),
+    ("data_weight: 3", "data_weight: 1.0e+308", 36, "ground_truth.expected_instructions[0].data_weight", "100000"),
     ("prompt: Do it.", 'prompt: " "', 12, "prompt", "must not be empty"),
     ("depends_on: [1]", "depends_on: [2]", 18, "flow[1].depends_on[0]", "between 1 and 1"),
     ("critical: false", "critical: maybe", 17, "flow[0].critical", "must be true or false"),
@@ -121,7 +125,7 @@ ERRORS = [
     ("min_score: 0.5", "min_score: 2", 21, "ground_truth.min_score", "between 0 and 1"),
     ("min_score: 0.5", "min_score: .nan", 21, "ground_truth.min_score", "between 0 and 1"),
     ("SolBalanceChange", "Balance", 25, "ground_truth.final_state_assertions[0].type", "SolBalanceChange"),
-    ("weight: 0.5", "weight: -1", 25, "ground_truth.final_state_assertions[0].weight", "at least 0"),
+    ("weight: 0.5", "weight: -1", 25, "ground_truth.final_state_assertions[0].weight", "between 0 and 100000"),
     ("      expected_gte: 3\n", "", 26, "ground_truth.final_state_assertions[1]", "exactly one of"),
     (
         "type: AssociatedTokenAccount",
@@ -275,6 +279,8 @@ def test_find_refuses_what_holds_no_case(tmp_path):
         find(tmp_path)
     with pytest.raises(UsageError, match="no such file"):
         find(tmp_path / "x.yml")
+    with pytest.raises(UsageError, match="name too long"):
+        find(tmp_path / ("x" * 300))
 
 
 @pytest.mark.parametrize(

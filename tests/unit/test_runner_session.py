@@ -2,6 +2,7 @@
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
@@ -98,6 +99,37 @@ def test_what_holds_a_result_or_may_hold_one_is_not_overwritten(tmp_path, conten
             file.require_no_result()
     else:
         file.require_no_result()
+
+
+def test_what_is_no_plain_file_is_not_waited_for(tmp_path):
+    file = SessionFile(tmp_path, "x")
+    os.mkfifo(file.path)
+    with pytest.raises(UsageError, match=r"session_x\.json is there and cannot be read: it is no plain file"):
+        file.require_no_result()
+    os.mkfifo(tmp_path / "t.jsonl")
+    with pytest.raises(RunnerError, match="opening the telemetry file"):
+        OtelFile(Place(tmp_path / "t.jsonl", own=True))
+
+
+def test_a_claim_that_cannot_be_removed_keeps_nobody_out(tmp_path, monkeypatch):
+    first = Claim(tmp_path, "x")
+
+    def fail(*_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "unlink", fail)
+        first.close()
+    assert [path.name for path in tmp_path.iterdir()] == [".session_x.lock"]
+    Claim(tmp_path, "x").close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_line_for_which_there_is_no_room_is_told_with_its_file():
+    file = OtelFile(Place(Path("/dev/full"), own=False))
+    with pytest.raises(RunnerError, match="appending to the telemetry file /dev/full: No space left"):
+        file.append({})
+    file.close()
 
 
 def test_the_telemetry_lies_beside_the_session_unless_a_setting_moves_it(tmp_path):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests import forked
 from tests.harness import ROOT
 from tests.jupiter_server import SOL, USDC, jupiter
 from tests.rpc_server import MAINNET, endpoint
@@ -27,26 +27,14 @@ def run(
     home: Path, case: Path | str, *arguments: str, **environ: str
 ) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
     path = case if isinstance(case, Path) else ROOT / "benchmarks" / f"{case}.yml"
-    command = [
-        sys.executable,
-        "-m",
-        "runner",
-        str(path),
-        "--sessions-dir",
-        str(home),
-        "--execution-id",
-        "it",
-        *arguments,
-    ]
-    known = {**os.environ, "REEV_RETRY_SECONDS": "0.01"}
-    done = subprocess.run(command, cwd=ROOT, env={**known, **environ}, capture_output=True, text=True, timeout=60)
+    environ = {**os.environ, "REEV_RETRY_SECONDS": "0.01", **environ}
+    done = forked.run(path, "--sessions-dir", home, "--execution-id", "it", *arguments, environ=environ)
     session = home / "session_it.json"
     return done, json.loads(session.read_text()) if session.exists() else {}
 
 
 def test_all_cases_are_valid() -> None:
-    command = [sys.executable, "-m", "runner", "benchmarks", "--validate"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = forked.run("benchmarks", "--validate")
     assert done.returncode == 0, done.stdout
     assert done.stdout.count("ok ") == len(CASES)
     for number in ("001", "002", "003", "004", "100", *map(str, range(110, 117)), "200"):
@@ -59,8 +47,7 @@ def test_one_that_is_not_valid_is_named_with_line_and_field(tmp_path: Path) -> N
     needy = (ROOT / "benchmarks" / "100-jup-swap-sol-usdc.yml").read_text()
     (tmp_path / "needy.yml").write_text(needy)
     (tmp_path / "needy-too.yml").write_text(needy)
-    command = [sys.executable, "-m", "runner", str(tmp_path), "--validate", "--json"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = forked.run(tmp_path, "--validate", "--json")
     assert done.returncode == 2
     bad, good, first, second = map(json.loads, done.stdout.splitlines())
     assert (first["valid"], first["needs"], good["needs"]) == (True, ["mainnet", "jupiter"], [])
@@ -235,25 +222,10 @@ def test_an_assertion_that_fails_is_told(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["assertions"] == session["metadata"]["assertions"]
 
 
-SLOW = """
-import sys, time
-from runner.agents import AGENTS, Move
-from runner.cli import main
-class Slow:
-    def act(self, case, task, tools):
-        if task.prompt == "step 1":
-            time.sleep(60)
-        return AGENTS["deterministic"]().act(case, task, tools)
-sys.exit(main(sys.argv[1:], agents={"slow": Slow}))
-"""
-
-
 def test_the_limit_of_the_run_holds_after_that_of_a_step(tmp_path: Path) -> None:
     path = flow(tmp_path, {"amount": GOOD, "timeout": 0.3, "critical": False}, {"amount": GOOD, "prompt": "step 1"})
-    command = [sys.executable, "-c", SLOW, str(path), "--agent", "slow", "--sessions-dir", str(tmp_path)]
-    command += ["--execution-id", "it", "--timeout", "1.5"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
-    final = json.loads((tmp_path / "session_it.json").read_text())["final_result"]
+    done, session = run(tmp_path, path, "--agent", "stuck", "--timeout", "1.5")
+    final = session["final_result"]
     assert (done.returncode, final["error"]["kind"]) == (124, "timeout")
     assert final["error"]["message"] == "the run took longer than its limit of 1.5 s"
     assert final["execution_time_ms"] >= 1500
@@ -261,9 +233,7 @@ def test_the_limit_of_the_run_holds_after_that_of_a_step(tmp_path: Path) -> None
 
 def test_a_step_has_a_limit_of_its_own_and_the_run_goes_on(tmp_path: Path) -> None:
     path = flow(tmp_path, {"amount": GOOD, "timeout": 0.3, "critical": False}, {"amount": GOOD})
-    command = [sys.executable, "-c", SLOW, str(path), "--agent", "slow", "--sessions-dir", str(tmp_path)]
-    done = subprocess.run([*command, "--execution-id", "it"], cwd=ROOT, capture_output=True, text=True, timeout=30)
-    session = json.loads((tmp_path / "session_it.json").read_text())
+    done, session = run(tmp_path, path, "--agent", "stuck")
     assert done.returncode == 0, done.stderr
     assert told(session) == ["Failed", "Succeeded"]
     assert "longer than its limit of 0.3 s" in session["final_result"]["data"]["steps"][0]["info"]["reason"]

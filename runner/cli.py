@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from runner.agents import AGENTS, Agents
 from runner.errors import RunnerError, StoppedError
 from runner.options import read
-from runner.otel_file import warning
+from runner.otel_file import exported, warning
 from runner.output import say
 from runner.record import Mode, Order
 from runner.session import sessions_dir
@@ -141,6 +141,8 @@ def _warm(options: argparse.Namespace) -> None:
     import runner.execute
     import runner.telemetry
 
+    if exported(os.environ):
+        import runner.collector
     if not options.rpc_url:
         import runner.chain.litesvm  # noqa: F401
 

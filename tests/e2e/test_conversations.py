@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,9 @@ import pytest
 import yaml
 
 from runner.tools import NAMES
+from tests import forked
 from tests.harness import ROOT
+from tests.loopback import listening
 
 CONVERSATIONS = sorted((ROOT / "fixtures" / "conversations").glob("*.yml"))
 KEY = "sk-the-key-that-nobody-may-see"
@@ -106,22 +107,17 @@ def serving(service: Service) -> Iterator[str]:
         def log_message(self, *_: Any) -> None:
             """A test's output is no place for it."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/v1"
-        finally:
-            server.shutdown()
-            thread.join()
+    with listening(Handler) as address:
+        yield f"{address}/v1"
 
 
-def run(home: Path, agent: str, case: str, address: str, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def run(
+    home: Path, agent: str, case: str, address: str, environ: dict[str, str], *more: str
+) -> subprocess.CompletedProcess[str]:
     known = {k: v for k, v in os.environ.items() if k not in (*ADDRESSES.values(), *KEYS.values(), "REEV_LOCAL_MODEL")}
     given = {ADDRESSES[agent]: address, KEYS[agent]: KEY, "REEV_RETRY_SECONDS": "0.01", **environ}
-    command = [sys.executable, "-m", "runner", str(ROOT / "benchmarks" / f"{case}.yml"), "--agent", agent]
-    command += ["--execution-id", "it", "--sessions-dir", str(home)]
-    return subprocess.run(command, cwd=ROOT, env={**known, **given}, capture_output=True, text=True, timeout=60)
+    words = (f"benchmarks/{case}.yml", "--agent", agent, "--execution-id", "it", "--sessions-dir", home, *more)
+    return forked.run(*words, environ={**known, **given})
 
 
 @pytest.mark.parametrize("path", CONVERSATIONS, ids=lambda path: path.stem)
@@ -215,17 +211,9 @@ def test_a_service_that_does_not_answer_ends_with_the_run(tmp_path: Path) -> Non
         def do_POST(self) -> None:
             hang.wait(30)
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Silent) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        environ = {**os.environ, "ZAI_API_URL": f"http://127.0.0.1:{server.server_port}", "ZAI_API_KEY": KEY}
-        command = [sys.executable, "-m", "runner", "benchmarks/001-sol-transfer.yml", "--agent", "glm-4.6"]
-        command += ["--timeout", "4", "--execution-id", "it", "--sessions-dir", str(tmp_path)]
-        done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=30)
+    with listening(Silent) as address:
+        done = run(tmp_path, "glm-4.6", "001-sol-transfer", address, {}, "--timeout", "1")
         hang.set()
-        server.shutdown()
-        thread.join()
     assert done.returncode == 124
     events = json.loads((tmp_path / "session_it.json").read_text())["events"]
     assert "LlmRequest" in [event["event_type"] for event in events]

@@ -12,34 +12,11 @@ from collections import Counter
 from pathlib import Path
 
 from runner.summary import rows
+from tests import forked
 from tests.harness import ROOT, alive, children, wait_until
 
 FIRST, FAILS = (str(ROOT / "benchmarks" / f"{name}.yml") for name in ("001-sol-transfer", "003-spl-transfer-fail"))
-# The real runner with agents that die, or go on for ever, beside its own.
-PROGRAM = """
-import os, signal, sys, time
-from runner.agents import AGENTS
-from runner.cli import main
-class Dies:
-    def act(self, case, task, tools):
-        if case.id.startswith("003"):
-            os.kill(os.getpid(), signal.SIGKILL)
-        return AGENTS["deterministic"]().act(case, task, tools)
-class Hangs:
-    def act(self, case, task, tools):
-        open(sys.argv[-1] + "/began-" + str(os.getpid()), "w").close()
-        time.sleep(60)
-class Slow:
-    def act(self, case, task, tools):
-        time.sleep(1)
-        return AGENTS["deterministic"]().act(case, task, tools)
-sys.exit(main(sys.argv[1:], agents={**AGENTS, "dies": Dies, "hangs": Hangs, "slow": Slow}))
-"""
-
-
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", PROGRAM, *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+OURS = [sys.executable, "-m", "tests.agents"]
 
 
 def sessions(folder: Path) -> list[dict[str, object]]:
@@ -47,7 +24,7 @@ def sessions(folder: Path) -> list[dict[str, object]]:
 
 
 def test_each_so_often_side_by_side_and_told_in_order(tmp_path: Path) -> None:
-    done = run(FIRST, FAILS, "--repeat", 6, "--jobs", 3, "--json", "--sessions-dir", tmp_path)
+    done = forked.run(FIRST, FAILS, "--repeat", 6, "--jobs", 3, "--json", "--sessions-dir", tmp_path)
     assert done.returncode == 1
     *told, last = map(json.loads, done.stdout.splitlines())
     assert [each["benchmark_id"] for each in told] == ["001-sol-transfer"] * 6 + ["003-spl-transfer-fail"] * 6
@@ -60,7 +37,7 @@ def test_each_so_often_side_by_side_and_told_in_order(tmp_path: Path) -> None:
 
 
 def test_one_whose_process_is_killed_fails_alone(tmp_path: Path) -> None:
-    done = run(FIRST, FAILS, FIRST, "--jobs", 2, "--agent", "dies", "--sessions-dir", tmp_path)
+    done = forked.run(FIRST, FAILS, FIRST, "--jobs", 2, "--agent", "dies", "--sessions-dir", tmp_path)
     assert done.returncode == 1
     assert "running 003-spl-transfer-fail" in done.stderr
     assert "its process was killed by SIGKILL" in done.stderr
@@ -70,7 +47,7 @@ def test_one_whose_process_is_killed_fails_alone(tmp_path: Path) -> None:
 
 
 def test_one_whose_process_is_killed_has_a_line_of_json_like_the_others(tmp_path: Path) -> None:
-    done = run(FIRST, FAILS, "--agent", "dies", "--json", "--sessions-dir", tmp_path)
+    done = forked.run(FIRST, FAILS, "--agent", "dies", "--json", "--sessions-dir", tmp_path)
     good, died, last = map(json.loads, done.stdout.splitlines())
     assert (good["success"], died["success"], died["status"], died["exit_status"]) == (True, False, "Failed", 1)
     assert (died["benchmark_id"], died["score"]) == ("003-spl-transfer-fail", None)
@@ -89,9 +66,8 @@ def test_the_summary_of_several_runs_has_their_median_and_mean() -> None:
 
 def test_one_that_cannot_leave_its_files_says_why_and_the_others_go_on(tmp_path: Path) -> None:
     shared = {**os.environ, "REEV_ENHANCED_OTEL_FILE": str(tmp_path / "shared.jsonl")}
-    command = [sys.executable, "-c", PROGRAM, FIRST, "--repeat", "3", "--jobs", "3", "--agent", "slow"]
-    command += ["--sessions-dir", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, env=shared, capture_output=True, text=True, timeout=60)
+    words = (FIRST, "--repeat", 3, "--jobs", 3, "--agent", "slow", "--sessions-dir", tmp_path)
+    done = forked.run(*words, environ=shared)
     assert done.returncode not in (0, 3)
     assert "another run writes to it" in done.stderr
     assert "{session_id}" in done.stderr
@@ -102,8 +78,9 @@ def test_one_that_cannot_leave_its_files_says_why_and_the_others_go_on(tmp_path:
 
 
 def test_interrupted_all_end_and_say_so(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", PROGRAM, FIRST, "--repeat", "5", "--jobs", "2", "--agent", "hangs"]
-    process = subprocess.Popen([*command, "--sessions-dir", str(tmp_path)], cwd=ROOT, stderr=subprocess.PIPE)
+    command = [*OURS, FIRST, "--repeat", "5", "--jobs", "2", "--agent", "hangs"]
+    environ = {**os.environ, "REEV_SESSIONS_DIR": str(tmp_path)}
+    process = subprocess.Popen(command, cwd=ROOT, env=environ, stderr=subprocess.PIPE)
     wait_until(lambda: len(list(tmp_path.glob("began-*"))) == 2, "two have begun")
     process.send_signal(signal.SIGTERM)  # to the parent alone
     assert process.wait(20) == 130
@@ -114,7 +91,7 @@ def test_interrupted_all_end_and_say_so(tmp_path: Path) -> None:
 
 
 def test_workers_do_not_outlive_who_started_them(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", PROGRAM, FIRST, "--repeat", "4", "--jobs", "2", "--sessions-dir", str(tmp_path)]
+    command = [*OURS, FIRST, "--repeat", "4", "--jobs", "2", "--sessions-dir", str(tmp_path)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     wait_until(lambda: len(children(process.pid)) == 2 or process.poll() is not None, "the workers are there")
     workers = children(process.pid) if process.poll() is None else []
@@ -136,7 +113,7 @@ def test_on_a_terminal_it_shows_how_far_it_is(tmp_path: Path) -> None:
 
 
 def test_one_id_is_not_for_several() -> None:
-    done = run(FIRST, "--repeat", 2, "--execution-id", "x")
+    done = forked.run(FIRST, "--repeat", 2, "--execution-id", "x")
     assert done.returncode == 2
     assert "each gets an id of its own" in done.stderr
-    assert run(FIRST, "--jobs", 0).returncode == 2
+    assert forked.run(FIRST, "--jobs", 0).returncode == 2

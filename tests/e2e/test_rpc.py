@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.harness import ROOT
+from tests import forked
 from tests.rpc_server import endpoint
 
 CASES = ("001-sol-transfer", "002-spl-transfer", "003-spl-transfer-fail", "004-partial-score-spl-transfer")
@@ -19,10 +18,8 @@ CASES = ("001-sol-transfer", "002-spl-transfer", "003-spl-transfer-fail", "004-p
 
 def run(home: Path, case: str, *arguments: str) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
     home.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "runner", str(ROOT / "benchmarks" / f"{case}.yml"), "--execution-id", "it"]
-    command += ["--sessions-dir", str(home), *arguments]
-    environ = {**os.environ, "REEV_RETRY_SECONDS": "0.01"}
-    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60)
+    words = (f"benchmarks/{case}.yml", "--execution-id", "it", "--sessions-dir", home, *arguments)
+    done = forked.run(*words, environ={**os.environ, "REEV_RETRY_SECONDS": "0.01"})
     path = home / "session_it.json"
     return done, json.loads(path.read_text()) if path.exists() else {}
 

@@ -10,64 +10,22 @@ import struct
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests import forked
+from tests.harness import ROOT
+
 CASES = ROOT / "benchmarks"
 FIRST = CASES / "001-sol-transfer.yml"
 F_OFD_GETLK, FLOCK = 36, struct.Struct("hhqqi4x")
 DEADLINE = 30.0
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
-# The real runner with agents of ours beside its own. `patient` goes on when a byte or the end comes on stdin.
-PROGRAM = """
-import os, resource, sys
-from runner.agents import AGENTS, Move
-from runner.cli import main
-
-class Patient:
-    def act(self, case, task, tools):
-        tools.call("get_account_balance", {"pubkey": "USER_WALLET_PUBKEY"})
-        os.read(0, 1)
-        tools.call("get_account_balance", {"pubkey": "NOBODY"})
-        tools.call("no_such_tool", {})
-        os.read(0, 1)
-        return AGENTS["deterministic"]().act(case, task, tools)
-
-class Busy:
-    def act(self, case, task, tools):
-        while True:
-            try:
-                tools.call("get_account_balance", {"pubkey": "USER_WALLET_PUBKEY"})
-            except Exception:
-                pass
-
-class Clumsy:
-    def act(self, case, task, tools):
-        tools.call("get_account_balance", {"pubkey": "USER_WALLET_PUBKEY"})
-        tools.call("sol_transfer", {"user_pubkey": "USER_WALLET_PUBKEY", "amount": "100000000"})
-        return Move(())
-
-class Squeezed:
-    def act(self, case, task, tools):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))  # the stub fitted in, the result will not
-        return AGENTS["deterministic"]().act(case, task, tools)
-
-class Idle:
-    def act(self, case, task, tools):
-        return Move(())
-
-class Broken:
-    def act(self, case, task, tools):
-        return {}["the agent's mistake"]
-
-ours = {"patient": Patient, "busy": Busy, "idle": Idle, "clumsy": Clumsy, "squeezed": Squeezed, "broken": Broken}
-sys.exit(main(sys.argv[1:], agents={**AGENTS, **ours}))
-"""
+OURS = ("-m", "tests.agents")
 
 
 def environment(**settings):
@@ -75,21 +33,26 @@ def environment(**settings):
     return kept | {"PYTHONPATH": str(ROOT)} | settings
 
 
-def run(*arguments, cwd=None, program=("-m", "runner"), preexec=None, **settings):
-    command = [sys.executable, "-P", *program, *map(str, arguments)]
+def run(*arguments, cwd=ROOT, **settings):
+    return forked.run(*arguments, cwd=cwd, environ=environment(**settings))
+
+
+def start(*arguments, cwd=None, preexec=None, **settings):
+    """As a shell does it, for what depends on how Python is started."""
+    command = [sys.executable, "-P", "-m", "runner", *map(str, arguments)]
     return subprocess.run(
         command, cwd=cwd, env=environment(**settings), capture_output=True, text=True, timeout=60, preexec_fn=preexec
     )
 
 
 def run_ours(agent, folder, *arguments, **settings):
-    return run(FIRST, "--agent", agent, "--sessions-dir", folder, *arguments, program=("-c", PROGRAM), **settings)
+    return run(FIRST, "--agent", agent, "--sessions-dir", folder, *arguments, **settings)
 
 
 @contextmanager
 def started(folder, *arguments, case=FIRST, **settings):
     """A run with the patient agent, as execution `x` where the case is a single one."""
-    command = [sys.executable, "-P", "-c", PROGRAM, str(case), "--agent", "patient", "--sessions-dir", str(folder)]
+    command = [sys.executable, "-P", *OURS, str(case), "--agent", "patient", "--sessions-dir", str(folder)]
     with subprocess.Popen(
         [*command, *(["--execution-id", "x"] if case.is_file() else []), *arguments],
         env=environment(**settings),
@@ -155,7 +118,7 @@ def folder(tmp_path_factory):
     for number in ("001", "002", "003", "004"):
         (file,) = CASES.glob(f"{number}-*.yml")
         (cases / file.name).write_bytes(file.read_bytes())
-    ended = run(cases, "--sessions-dir", path, "--json")
+    ended = start(cases, "--sessions-dir", path, "--json")
     assert ended.returncode == 1, ended.stderr
     assert ended.stderr == ""
     *runs, last = [json.loads(line) for line in ended.stdout.splitlines()]
@@ -496,7 +459,7 @@ def test_telemetry_that_cannot_be_written_fails_the_run(tmp_path):
 def test_settings_of_the_telemetry_library_do_not_cut_the_lines(tmp_path):
     settings = {"OTEL_TRACES_SAMPLER": "always_off", "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT": "5"}
     settings |= {"OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "5", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "1"}
-    ended = run(FIRST, "--sessions-dir", tmp_path, "--execution-id", "x", **settings)
+    ended = start(FIRST, "--sessions-dir", tmp_path, "--execution-id", "x", **settings)
     assert ended.returncode == 0, ended.stderr
     assert [line["event_type"] for line in lines(tmp_path)] == ["Prompt", "ToolInput", "ToolOutput", "StepComplete"]
 
@@ -508,7 +471,7 @@ def test_secrets_of_the_environment_stay_out_of_the_files(tmp_path):
 
 
 def test_no_settings_are_needed(tmp_path):
-    ended = run(FIRST, cwd=tmp_path)
+    ended = start(FIRST, cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     document = only_session(tmp_path / "logs" / "sessions")
     assert document["final_result"]["success"] is True
@@ -597,7 +560,7 @@ def forbid_executable_memory():
 
 @pytest.mark.skipif(ctypes.CDLL(None).prctl(66, 0, 0, 0, 0) < 0, reason="the kernel has no PR_SET_MDWE")
 def test_a_sandbox_without_executable_memory_is_told(tmp_path):
-    ended = run(FIRST, "--sessions-dir", tmp_path, preexec=forbid_executable_memory)
+    ended = start(FIRST, "--sessions-dir", tmp_path, preexec=forbid_executable_memory)
     assert ended.returncode == 3, ended.stderr
     assert "may not make memory executable" in ended.stderr
     assert "panicked" not in ended.stderr
@@ -605,23 +568,41 @@ def test_a_sandbox_without_executable_memory_is_told(tmp_path):
 
 
 def test_the_version_and_the_help():
-    assert run("--version").stdout.startswith("reev-runner 0.")
-    told = run("--help")
+    assert start("--version").stdout.startswith("reev-runner 0.")
+    told = start("--help")
     assert (told.returncode, "--sessions-dir" in told.stdout) == (0, True)
 
 
-def test_a_reader_that_leaves_is_no_error(tmp_path):
-    command = [sys.executable, "-P", "-m", "runner", str(FIRST), "--sessions-dir", str(tmp_path)]
+@pytest.mark.parametrize("lint", [False, True])
+def test_a_reader_that_leaves_is_no_error(tmp_path, lint):
+    words = ["lint", FIRST] if lint else [FIRST, "--sessions-dir", tmp_path]
+    command = [sys.executable, "-P", "-m", "runner", *map(str, words)]
     reading, writing = os.pipe()
     os.close(reading)
     with subprocess.Popen(command, env=environment(), stdout=writing, stderr=subprocess.PIPE) as process:
         os.close(writing)
         assert process.stderr.read() == b""
+    assert process.returncode == 1
+    assert lint or only_session(tmp_path)["final_result"]["success"] is True
+
+
+@pytest.mark.parametrize(
+    ("redirection", "status", "said"),
+    [(">&-", 0, ""), (">/dev/full", 1, "Error: writing to standard output: No space left on device\nTry: ")],
+)
+def test_output_for_which_there_is_no_room_spoils_no_run(tmp_path, redirection, status, said):
+    words = [sys.executable, "-P", "-m", "runner", str(FIRST), "--sessions-dir", str(tmp_path)]
+    command = ["sh", "-c", f'exec "$@" {redirection}', "sh", *words]
+    ended = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60)
+    assert ended.returncode == status
+    assert ended.stderr.startswith(said)
+    assert "Traceback" not in ended.stderr
+    assert "Exception" not in ended.stderr
     assert only_session(tmp_path)["final_result"]["success"] is True
 
 
 def test_output_without_unicode(tmp_path):
-    ended = run(FIRST, "--sessions-dir", tmp_path / "é", PYTHONIOENCODING="ascii")
+    ended = start(FIRST, "--sessions-dir", tmp_path / "é", PYTHONIOENCODING="ascii")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.startswith("ok 001-sol-transfer: Succeeded")
     assert "/\\xe9/session_" in ended.stdout
@@ -651,5 +632,8 @@ def test_a_case_can_come_through_a_pipe_and_a_signal_ends_the_waiting_for_it(tmp
 
 def reads_pipe(pid):
     """Whether it has opened its standard input a second time, under its name."""
-    links = [os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir() if path.exists()]
+    links = []
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it has been closed meanwhile
+            links.append(os.readlink(path))
     return sum(link.startswith("pipe:") for link in links) > 2

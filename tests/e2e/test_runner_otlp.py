@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from tests import forked
 from tests.e2e.test_conversations import KEY, Service, serving
-from tests.harness import ROOT
 from tests.loopback import Loopback, loopback
 
 SECRET = "the-key-of-the-collector"
@@ -22,10 +21,8 @@ TRANSFER = {"user_pubkey": "USER_WALLET_PUBKEY", "recipient_pubkey": "RECIPIENT_
 
 def run(home: Path, case: str, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL", "REEV_ENH"))}
-    command = [sys.executable, "-m", "runner", str(ROOT / "benchmarks" / f"{case}.yml"), "--sessions-dir", str(home)]
-    settings = {"OTEL_EXPORTER_OTLP_COMPRESSION": "none", "REEV_RETRY_SECONDS": "0.01", **settings}
-    environ = {**kept, **settings}
-    return subprocess.run([*command, *arguments], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60)
+    environ = {**kept, "OTEL_EXPORTER_OTLP_COMPRESSION": "none", "REEV_RETRY_SECONDS": "0.01", **settings}
+    return forked.run(f"benchmarks/{case}.yml", "--sessions-dir", home, *arguments, environ=environ)
 
 
 class Got:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.harness import ROOT
+from tests import forked
 from tests.integration.test_services import Written, serving
 from tests.jupiter_server import jupiter
 
@@ -28,10 +26,8 @@ def secret(address: str) -> str:
 
 def run(home: Path, case: str, *arguments: str, **environ: str) -> tuple[int, str]:
     """The exit status, and all that can be read of the run afterwards."""
-    command = [sys.executable, "-m", "runner", str(ROOT / "benchmarks" / f"{case}.yml"), "--execution-id", "it"]
-    command += ["--json", "--sessions-dir", str(home), *arguments]
-    known = {**os.environ, "REEV_RETRY_SECONDS": "0", **environ}
-    done = subprocess.run(command, cwd=ROOT, env=known, capture_output=True, text=True, timeout=60)
+    words = (f"benchmarks/{case}.yml", "--execution-id", "it", "--json", "--sessions-dir", home, *arguments)
+    done = forked.run(*words, environ={**os.environ, "REEV_RETRY_SECONDS": "0", **environ})
     files = {path.name: path.read_text() for path in home.iterdir()}
     assert sorted(files) == ["enhanced_otel_it.jsonl", "session_it.json"]
     return done.returncode, "\n".join([done.stdout, done.stderr, *files.values()])

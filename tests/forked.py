@@ -8,19 +8,20 @@ folder, environment and exit status; what depends on how Python itself is starte
 from __future__ import annotations
 
 import atexit
-import io
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 from tests.harness import ROOT
 
@@ -28,36 +29,87 @@ SECONDS = 60.0
 LONGEST = 1 << 18
 
 
+class Run:
+    """A run that goes on. `stdin` leads to its standard input."""
+
+    def __init__(self, words: list[str], environ: Mapping[str, str], cwd: Path) -> None:
+        self.words = words
+        self._status: int | None = None
+        self._open = ExitStack()
+        self._out = self._open.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 (all of them end in `close`)
+        self._err = self._open.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
+        reading, writing = os.pipe()
+        self.stdin = self._open.enter_context(open(writing, "wb", 0))  # noqa: SIM115
+        told, telling = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._told = self._open.enter_context(told)
+        asked = json.dumps({"words": words, "environ": dict(environ), "cwd": str(cwd)}).encode()
+        with telling:
+            given = [reading, self._out.fileno(), self._err.fileno(), telling.fileno()]
+            socket.send_fds(_origin(), [asked], given)
+        os.close(reading)
+        self._told.settimeout(SECONDS)
+        self.pid = int(self._told.recv(LONGEST))
+
+    @property
+    def returncode(self) -> int | None:
+        """As `Popen` has it."""
+        return None if self._status is None else os.waitstatus_to_exitcode(self._status)
+
+    def poll(self) -> int | None:
+        if self._status is None and select.select([self._told], [], [], 0)[0]:
+            self.wait()
+        return self.returncode
+
+    def wait(self, seconds: float = SECONDS) -> int:
+        """Raises TimeoutError."""
+        if self._status is None:
+            self._told.settimeout(seconds)
+            self._status = int(self._told.recv(LONGEST))
+        return os.waitstatus_to_exitcode(self._status)
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def said(self) -> tuple[str, str]:
+        """On standard output and standard error, so far."""
+        return _text(self._out), _text(self._err)
+
+    def close(self) -> None:
+        """Kills what still goes on."""
+        self.send_signal(signal.SIGKILL)
+        self.wait()
+        self._open.close()
+
+
 def run(
     *arguments: object, environ: Mapping[str, str] | None = None, cwd: Path = ROOT
 ) -> subprocess.CompletedProcess[str]:
     """`environ`: all of it; that of this process where none is given."""
-    words = [str(each) for each in arguments]
-    asked = {"words": words, "environ": dict(os.environ if environ is None else environ), "cwd": str(cwd)}
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        ours = _origin()
-        socket.send_fds(ours, [json.dumps(asked).encode()], [out.fileno(), err.fileno()])
-        pid = int(ours.recv(LONGEST))
-        try:
-            status = int(ours.recv(LONGEST))
-        except TimeoutError:
-            os.kill(pid, signal.SIGKILL)
-            ours.recv(LONGEST)
-            raise AssertionError(f"not over within {SECONDS:g} s: {words}; {_read(err)}") from None
-        return subprocess.CompletedProcess(words, os.waitstatus_to_exitcode(status), _read(out), _read(err))
+    with start(*arguments, environ=environ, cwd=cwd) as made:
+        made.stdin.close()
+        return subprocess.CompletedProcess(made.words, made.wait(), *made.said())
 
 
-def _read(file: Any) -> str:
-    file.seek(0)
-    with io.TextIOWrapper(file, encoding="utf-8") as text:
-        return text.read()
+@contextmanager
+def start(*arguments: object, environ: Mapping[str, str] | None = None, cwd: Path = ROOT) -> Iterator[Run]:
+    """The same, while it goes on; what still does at the end is killed."""
+    made = Run([str(each) for each in arguments], os.environ if environ is None else environ, cwd)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def _text(file: IO[bytes]) -> str:
+    # By its place, which is nobody's to move: the run writes through the same open file.
+    return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode()
 
 
 @cache
 def _origin() -> socket.socket:
     """The way to the process that is forked; it ends with this one."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    ours.settimeout(SECONDS)
     command = [sys.executable, "-m", "tests.forked", str(theirs.fileno())]
     process = subprocess.Popen(command, cwd=ROOT, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
     theirs.close()
@@ -71,21 +123,29 @@ def _origin() -> socket.socket:
 
 
 def serve(asked: socket.socket) -> None:
-    """One run after another, until nobody can ask for one any more."""
+    """Runs what is asked for, and tells of each its id and how it ended, until nobody can ask any more."""
     from tests import agents
 
+    under_way: dict[int, tuple[int, socket.socket]] = {}
     while True:
-        message, descriptors, _, _ = socket.recv_fds(asked, LONGEST, 2)
-        if not message:
-            return
-        pid = os.fork()
-        if pid == 0:
-            asked.close()
-            _become(json.loads(message), descriptors, agents.EVERY)
-        for descriptor in descriptors:
-            os.close(descriptor)
-        asked.send(str(pid).encode())
-        asked.send(str(os.waitpid(pid, 0)[1]).encode())
+        for ready in select.select([asked.fileno(), *under_way], [], [])[0]:
+            if ready in under_way:
+                pid, telling = under_way.pop(ready)
+                os.close(ready)
+                with telling:
+                    telling.send(str(os.waitpid(pid, 0)[1]).encode())
+                continue
+            message, descriptors, _, _ = socket.recv_fds(asked, LONGEST, 4)
+            if not message:
+                return
+            pid = os.fork()
+            if pid == 0:
+                _become(json.loads(message), descriptors[:3], agents.EVERY)
+            telling = socket.socket(fileno=descriptors.pop())
+            for descriptor in descriptors:
+                os.close(descriptor)
+            under_way[os.pidfd_open(pid)] = pid, telling
+            telling.send(str(pid).encode())
 
 
 def _become(asked: dict[str, Any], descriptors: list[int], agents: Any) -> NoReturn:
@@ -94,9 +154,9 @@ def _become(asked: dict[str, Any], descriptors: list[int], agents: Any) -> NoRet
 
     status = 1
     try:
-        for descriptor, number in zip(descriptors, (1, 2), strict=True):
+        for number, descriptor in enumerate(descriptors):
             os.dup2(descriptor, number)
-            os.close(descriptor)
+        os.closerange(3, 1024)  # whatever the others were given
         os.chdir(asked["cwd"])
         os.environ.clear()
         os.environ.update(asked["environ"])
@@ -106,9 +166,11 @@ def _become(asked: dict[str, Any], descriptors: list[int], agents: Any) -> NoRet
     except BaseException:  # noqa: BLE001 (as the interpreter itself)
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(status)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import struct
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -24,8 +24,6 @@ FIRST = CASES / "001-sol-transfer.yml"
 F_OFD_GETLK, FLOCK = 36, struct.Struct("hhqqi4x")
 DEADLINE = 30.0
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
-
-OURS = ("-m", "tests.agents")
 
 
 def environment(**settings):
@@ -49,29 +47,17 @@ def run_ours(agent, folder, *arguments, **settings):
     return run(FIRST, "--agent", agent, "--sessions-dir", folder, *arguments, **settings)
 
 
-@contextmanager
 def started(folder, *arguments, case=FIRST, **settings):
     """A run with the patient agent, as execution `x` where the case is a single one."""
-    command = [sys.executable, "-P", *OURS, str(case), "--agent", "patient", "--sessions-dir", str(folder)]
-    with subprocess.Popen(
-        [*command, *(["--execution-id", "x"] if case.is_file() else []), *arguments],
-        env=environment(**settings),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        bufsize=0,
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
+    words = [case, "--agent", "patient", "--sessions-dir", folder, *(["--execution-id", "x"] if case.is_file() else [])]
+    return forked.start(*words, *arguments, environ=environment(**settings))
 
 
 def wait_for(condition, process=None):
     limit = time.monotonic() + DEADLINE
     while not (found := condition()):
         if process is not None and process.poll() is not None:
-            pytest.fail(f"the runner ended with {process.returncode}: {process.stderr.read().decode()}")
+            pytest.fail(f"the runner ended with {process.returncode}: {process.said()[1]}")
         assert time.monotonic() < limit, "it did not come about"
         time.sleep(0.002)
     return found
@@ -278,7 +264,7 @@ def test_a_signal_ends_the_run_and_the_session_says_so(tmp_path, number):
         wait_for(waiting(tmp_path), process)
         process.send_signal(number)
         assert process.wait(DEADLINE) == 130
-        assert b"Traceback" not in process.stderr.read()
+        assert "Traceback" not in process.said()[1]
     document = session(tmp_path)
     final = document["final_result"]
     assert (final["success"], final["score"], final["status"]) == (False, 0.0, "Failed")
@@ -299,7 +285,7 @@ def test_further_signals_tear_nothing(tmp_path):
             process.send_signal(signal.SIGINT)
             process.send_signal(signal.SIGTERM)
             time.sleep(0.0005)  # a storm without a pause would leave the process no time for anything else
-        stderr = process.stderr.read().decode()
+        stderr = process.said()[1]
     # The files stand before Python gives the signals back; after that one may still end the process its own way.
     assert process.returncode in (130, -signal.SIGINT, -signal.SIGTERM), stderr
     assert session(tmp_path)["final_result"]["error"]["kind"] == "interrupted"
@@ -388,7 +374,7 @@ def test_a_result_for_which_there_is_no_room_is_told(tmp_path):
 def test_a_killed_runner_leaves_no_result_and_a_free_lock_and_its_id_can_be_used_again(tmp_path):
     with started(tmp_path) as process:
         wait_for(waiting(tmp_path), process)
-        process.kill()
+        process.send_signal(signal.SIGKILL)
         process.wait(DEADLINE)
     assert session(tmp_path)["final_result"] is None
     assert not lock_is_held(tmp_path / "enhanced_otel_x.jsonl")

@@ -161,6 +161,27 @@ def settings_that_cannot_be_used_are_no_reason_to_try_again() -> str:
     return f"{said}\n{told}\n" + sh("reevctl status of-alice", user="alice")
 
 
+def what_fails_again_and_again_stays_down_until_a_person_starts_it() -> str:
+    program = Path("/usr/local/bin/reevd")
+    good = program.read_text()
+    sh("systemctl reset-failed reevd")  # none of the starts before counts
+    program.write_text("#!/bin/sh\nexit 1\n")
+    began = time.monotonic()
+    try:
+        sh("systemctl restart reevd", status=1)
+        wait_until(lambda: ask("reevd", "ActiveState") == "failed", "systemd gives it up")
+        took = time.monotonic() - began
+    finally:
+        program.write_text(good)
+    assert (ask("reevd", "NRestarts"), ask("reevd", "ExecMainStatus")) == ("10", "1")
+    assert ask("reevd.socket", "Result") == "service-start-limit-hit"
+    refused = sh("systemctl start reevd", status=1)  # though by now it could start
+    log = sh("journalctl -u reevd -b --no-pager -o cat | grep 'repeated too quickly' | tail -n 1")
+    sh("systemctl reset-failed reevd.socket reevd; systemctl start reevd.socket reevd")
+    said = sh("reevctl status of-alice", user="alice")
+    return f"{log} ({took:.1f} s)\n{refused}\n{said}"
+
+
 def a_backup_is_put_back() -> str:
     began = sh("reevctl backup /root/copy")
     sh(f"reev-runner {CASES}/001-sol-transfer.yml --execution-id later --quiet", user="alice")
@@ -253,6 +274,7 @@ if __name__ == "__main__":
             a_hung_loop_is_restarted_by_the_watchdog,
             reloads_its_settings,
             settings_that_cannot_be_used_are_no_reason_to_try_again,
+            what_fails_again_and_again_stays_down_until_a_person_starts_it,
             a_backup_is_put_back,
             an_upgrade_brings_new_cases_and_keeps_what_the_host_changed,
             a_run_outlives_the_daemons_restart,

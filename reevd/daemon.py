@@ -44,11 +44,16 @@ def run(settings: Settings, reload: Callable[[], Settings]) -> int:
 
     reload: reads the settings anew, when SIGHUP asks for it
     """
-    os.makedirs(os.path.dirname(settings.database) or ".", mode=0o750, exist_ok=True)
     # By its real name: a link to the database is the same database.
     database = os.path.realpath(settings.database)
-    _refuse_remote(os.path.dirname(database), settings.database)
-    lock = hold(database + ".lock")
+    try:
+        os.makedirs(os.path.dirname(database), mode=0o750, exist_ok=True)
+        _refuse_remote(os.path.dirname(database), settings.database)
+        lock = hold(database + ".lock")
+    except OSError as error:
+        why = f"{error.strerror}: {error.filename}"
+        hint = "run it as the owner of that place, or name another with --database and --socket"
+        raise ReevdError("starting on", database, why, hint) from error
     try:
         return _once(settings) if settings.once else _Daemon(settings, reload).run()
     finally:

@@ -139,6 +139,8 @@ def judge(evidence: Evidence, now: int, limits: Limits = DEFAULT_LIMITS) -> Deci
         why = f"it had no result {limits.total:g} s after its start"
     else:
         why = f"no news for {limits.silence:g} s"
+    if isinstance(evidence.session, str):
+        why += f"; its session file cannot be read: {evidence.session}"
     return Decision(evidence.execution_id, "timed_out", now, why)
 
 

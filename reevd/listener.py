@@ -23,19 +23,25 @@ def listen(path: str) -> socket.socket:
         return given
     if len(os.fsencode(path)) > LONGEST:
         raise ConfigError("listening on", path, f"the path is longer than {LONGEST} bytes", "choose another --socket")
-    os.makedirs(os.path.dirname(path) or ".", mode=0o755, exist_ok=True)
-    _clear(path)
+    try:
+        os.makedirs(os.path.dirname(path) or ".", mode=0o755, exist_ok=True)
+        _clear(path)
+        return _bound(path)
+    except OSError as error:
+        hint = "choose another --socket, or mend its folder"
+        raise ConfigError("listening on", path, error.strerror, hint) from error
+
+
+def _bound(path: str) -> socket.socket:
     end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         # The mode is right before the first connection can come: it is set between bind and listen.
         end.bind(path)
         os.chmod(path, MODE)
         end.listen(BACKLOG)
-    except OSError as error:
+    except OSError:
         end.close()
-        raise ConfigError(
-            "listening on", path, error.strerror, "choose another --socket, or mend its folder"
-        ) from error
+        raise
     return end
 
 

@@ -79,7 +79,7 @@ def _folder(patient: Patient) -> Iterator[Finding]:
     if os.access(folder, os.W_OK | os.X_OK):
         yield Finding("sessions folder", GOOD, f"{folder} ({mode}): you may leave sessions there")
     else:
-        fix = f"usermod -aG {group(status.st_gid)} {os.environ.get('USER', 'YOU')}, where you are to run benchmarks"
+        fix = f"{joining(status.st_gid)}, where you are to run benchmarks"
         yield Finding("sessions folder", ODD, f"{folder} ({mode}): you may not write there", fix)
     unreadable = [p["path"] for p in patient.problems if p["kind"] == "permission"]
     if unreadable:
@@ -181,12 +181,15 @@ def said(command: list[str]) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def group(gid: int) -> str:
-    """Its name, or its number where it has none."""
+def joining(gid: int) -> str:
+    """How to become a member of the group. Nobody is told to join root's: it is the daemon that is to have another."""
     try:
-        return grp.getgrgid(gid).gr_name
+        name = grp.getgrgid(gid).gr_name
     except KeyError:
-        return str(gid)
+        name = str(gid)
+    if gid == 0:
+        return "run the daemon as yourself, or install it on the host, for a group (README: On a host)"
+    return f"usermod -aG {name} {os.environ.get('USER', 'YOU')}, and log in anew"
 
 
 CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (

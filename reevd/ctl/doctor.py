@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from reevd.ctl import render, unit
-from reevd.ctl.checkup import BAD, CHECKS, GOOD, ODD, Finding, Patient, group, said
+from reevd.ctl.checkup import BAD, CHECKS, GOOD, ODD, Finding, Patient, joining, said
 from reevd.ctl.client import UnreachableError
 from reevd.ctl.shell import DONE, UNSUCCESSFUL, RefusedError, Shell
 from reevd.ctl.usage import Command, no_arguments
@@ -57,7 +57,7 @@ def _answers(patient: Patient, refusal: str) -> Finding:
     if (given_up := unit.failed(patient.socket)) is not None:
         return given_up
     if os.path.exists(patient.socket) and not os.access(patient.socket, os.R_OK | os.W_OK):
-        fix = f"usermod -aG {group(os.stat(patient.socket).st_gid)} {os.environ.get('USER', 'YOU')}, and log in anew"
+        fix = joining(os.stat(patient.socket).st_gid)
         return Finding("daemon", BAD, f"{patient.socket}: permission denied", fix)
     fix = "start it: systemctl start reevd, or `reevd` in a checkout; or name its socket with --socket"
     return Finding("daemon", BAD, f"{patient.socket}: {refusal}", fix)

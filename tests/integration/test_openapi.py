@@ -38,6 +38,18 @@ def document() -> dict[str, Any]:
     return whole()
 
 
+def test_nothing_of_the_document_is_cut_at_a_comma() -> None:
+    """In YAML's flow style a comma ends a text, and what follows becomes a key without a value."""
+    waiting: list[object] = [document()]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict):
+            assert [key for key, value in each.items() if value is None and key not in ("default", "example")] == []
+            waiting += each.values()
+        elif isinstance(each, list):
+            waiting += each
+
+
 def test_a_misspelt_parameter_is_refused(tmp_path: Path) -> None:
     with daemon(tmp_path) as running:
         for path, words in (

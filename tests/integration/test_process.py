@@ -122,6 +122,21 @@ def test_a_second_daemon_is_refused_by_whatever_name_it_calls_the_database(tmp_p
         running.wait_for("x", "Completed")
 
 
+@pytest.mark.parametrize("what", ["database", "socket", "sessions-dir"])
+def test_a_place_that_cannot_be_used_is_named_with_a_way_out(tmp_path: Path, what: str) -> None:
+    (tmp_path / "file").touch()
+    place = tmp_path / "file" / "further" / "below"
+    command = [sys.executable, "-m", "reevd.cli", f"--{what}", str(place)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode in (1, 2)
+    error, hint = done.stderr.splitlines()[-2:]
+    assert error.startswith("Error: ")
+    assert str(tmp_path / "file") in error
+    assert "Not a directory" in error
+    assert hint.startswith("Try: ")
+    assert "Traceback" not in done.stderr
+
+
 def test_nobody_reads_stderr(tmp_path: Path) -> None:
     """A full pipe: what is said is lost, and nothing else is."""
     read_end, write_end = os.pipe()

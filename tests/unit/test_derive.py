@@ -148,6 +148,12 @@ def test_a_timeout_says_which_limit_it_was(news: int, limits: Limits, why: str) 
     assert verdict.reason == why
 
 
+def test_a_timeout_says_that_its_file_could_not_be_read() -> None:
+    verdict = judge(evidence(session=UNREADABLE), START + 4_000 * SECOND)
+    assert verdict is not None
+    assert verdict.reason == f"no news for 300 s; its session file cannot be read: {UNREADABLE}"
+
+
 def test_a_runner_that_lives_is_not_said_to_have_been_silent() -> None:
     verdict = judge(evidence(session=STUB, lock="held"), START + 4_000 * SECOND)
     assert verdict is not None

@@ -181,3 +181,11 @@ def test_what_cannot_be_forwarded(tmp_path: Path, asked: Asked) -> None:
     said = diagnose(ill, DEFAULTS[1], *asked)
     assert "! feed forward: 2 outcomes wait, 3 were told, 7 attempts failed\n    fix: the unit has no network" in said
     assert "fix: journalctl -u reevd says why" in diagnose(ill, str(tmp_path / "socket"), *asked)
+
+
+def test_nobody_is_told_to_join_roots_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkup.os, "access", lambda *_: False)
+    folder = found(patient(tmp_path))["sessions folder"]
+    assert ("usermod" in folder.fix) == (os.stat(tmp_path).st_gid != 0)
+    assert "usermod -aG 4242 " in checkup.joining(4242)
+    assert "usermod" not in checkup.joining(0)

@@ -92,6 +92,10 @@ def _execute(order: Order, options: argparse.Namespace, agents: Agents, stop: St
     from runner.execute import execute
 
     open_chain = partial(_open_chain, order.case, options.rpc_url)
+    if order.case.needs and options.execution_id is None:
+        # Refused, it leaves nothing: nobody waits for that id, and what is missing here is no failure of the agent.
+        with stop.exposed():
+            open_chain()
     return execute(order, open_chain, agents[options.agent], stop, os.environ)
 
 
@@ -133,7 +137,9 @@ def _attempt(order: Order, options: argparse.Namespace, agents: Agents, stop: St
     try:
         return _told(_execute(order, options, agents, stop))
     except RunnerError as error:
-        return {"exit_status": error.exit_status, "died": str(error), "hint": error.hint}
+        return {"exit_status": error.exit_status, "refused": str(error), "kind": error.kind, "hint": error.hint}
+    except StoppedError as stopped:
+        return {"exit_status": stopped.exit_status, "refused": stopped.message, "kind": stopped.kind, "hint": ""}
 
 
 def _warm(options: argparse.Namespace) -> None:
@@ -162,11 +168,11 @@ def _open_chain(case: Case, rpc_url: str | None) -> Chain:
 
 def _print(told: dict[str, Any], options: argparse.Namespace) -> None:
     """One execution: its lines, or its JSON; what broke it goes to stderr."""
-    if "died" in told:
+    if "died" in told or "refused" in told:
         name = f"{told['benchmark_id']} ({told['execution_id']})"
-        message = f"running {name}: {told['died']}"
+        message = told.get("refused") or f"running {name}: {told['died']}"
         if options.json:
-            error = {"kind": "internal", "message": message}
+            error = {"kind": told.get("kind", "internal"), "message": message}
             _print_json({**told, "success": False, "score": None, "status": "Failed", "error": error})
         _print_error(message, told["hint"])
         return
@@ -182,7 +188,8 @@ def _print(told: dict[str, Any], options: argparse.Namespace) -> None:
 def _print_json(told: dict[str, Any]) -> None:
     import orjson
 
-    say(orjson.dumps({k: v for k, v in told.items() if k not in ("hint", "text", "died")}).decode())
+    inside = ("hint", "text", "died", "refused", "kind")
+    say(orjson.dumps({k: v for k, v in told.items() if k not in inside}).decode())
 
 
 def _print_error(message: str, hint: str) -> None:

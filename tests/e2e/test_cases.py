@@ -78,6 +78,26 @@ def test_what_needs_the_main_chain_is_refused_before_it_starts(name: str, tmp_pa
     assert session["final_result"]["tools"] == []
 
 
+def test_what_nobody_waits_for_leaves_nothing_where_it_is_refused(tmp_path: Path) -> None:
+    """It would count against the agent, which has done nothing yet."""
+    home, cases = tmp_path / "sessions", tmp_path / "cases"
+    cases.mkdir()
+    for name in ("001-sol-transfer", "100-jup-swap-sol-usdc"):
+        (cases / f"{name}.yml").write_text((ROOT / "benchmarks" / f"{name}.yml").read_text())
+    alone = forked.run(cases / "100-jup-swap-sol-usdc.yml", "--sessions-dir", home)
+    assert (alone.returncode, os.listdir(home)) == (3, [])
+    assert alone.stderr.startswith("Error: running 100-jup-swap-sol-usdc: it needs the programs of the main chain")
+    assert "Try: surfpool start" in alone.stderr
+    both = forked.run(cases, "--sessions-dir", home, "--json")
+    assert both.returncode == 3
+    assert sorted(json.loads(path.read_text())["benchmark_id"] for path in home.glob("session_*")) == [
+        "001-sol-transfer"
+    ]
+    played, refused, _ = map(json.loads, both.stdout.splitlines())
+    assert (played["success"], refused["success"], refused["error"]["kind"]) == (True, False, "chain")
+    assert both.stderr.count("it needs the programs of the main chain") == 1
+
+
 def test_what_needs_jupiter_is_refused_where_it_cannot_be_reached(tmp_path: Path) -> None:
     done, session = run(tmp_path, "114-jup-positions-and-earnings")
     assert done.returncode == 3

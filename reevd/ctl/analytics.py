@@ -9,6 +9,7 @@ from reevd.ctl import render
 from reevd.ctl.shell import DONE, Shell
 from reevd.ctl.usage import Command, whose
 
+LEAST = 3
 ARROWS = ((0.02, "↑"), (-0.02, "↓"))
 
 
@@ -89,10 +90,10 @@ def _percent(value: float | None) -> str:
 
 
 def _trend(trend: dict[str, Any]) -> str:
-    """`80% → 95% ↑`: the success rate of the earlier and of the later half of the agent's time."""
-    before, after = trend["earlier"]["success_rate"], trend["later"]["success_rate"]
-    if before is None or after is None:
+    """`80% → 95% ↑`: the success rate of the earlier and of the later half of the agent's time. A few runs are none."""
+    if min(half["executions"] for half in trend.values()) < LEAST:
         return ""
+    before, after = trend["earlier"]["success_rate"], trend["later"]["success_rate"]
     arrow = next((mark for reach, mark in ARROWS if (after - before) / reach >= 1), "=")
     return f"{_percent(before)} → {_percent(after)} {arrow}"
 

@@ -261,3 +261,21 @@ def test_one_win_is_no_wins(tmp_path: Path, capsys: Capture) -> None:
     with canned(tmp_path, {f"GET {API}/compare?a=x&b=y": (200, found)}) as daemon:
         assert main(["--socket", daemon.socket, "compare", "x", "y"]) == 0
     assert capsys.readouterr().out.startswith("1 win, 0 losses, 1 tie for x (")
+
+
+@pytest.mark.parametrize(("later", "shown"), [(2, False), (3, True)])
+def test_a_few_runs_are_no_trend(tmp_path: Path, capsys: Capture, later: int, shown: bool) -> None:
+    halves = {"earlier": (19, 0.5), "later": (later, 1.0)}
+    agent = {
+        "agent_type": "one",
+        "total_executions": 19 + later,
+        "total_benchmarks": 1,
+        "success_rate": 0.5,
+        "success_interval": [0.4, 0.6],
+        "average_score": 0.5,
+        "worst_benchmarks": ["b"],
+        "trend": {name: {"executions": n, "success_rate": rate} for name, (n, rate) in halves.items()},
+    }
+    with canned(tmp_path, {f"GET {API}/agent-performance?limit=1": (200, [agent])}) as daemon:
+        assert main(["--socket", daemon.socket, "agents"]) == 0
+    assert ("50% → 100% ↑" in capsys.readouterr().out) == shown

@@ -58,6 +58,8 @@ class Difference(NamedTuple):
 
 
 class Verdict(NamedTuple):
+    """`executions`: those that the database or the files know. Names of files that are refused are none."""
+
     executions: int
     differences: list[Difference]
 
@@ -93,7 +95,7 @@ def _compare(folder: Folder, journal: Journal, store: Store, stored: apsw.Connec
     restore.replay(store, journal, Clock().now())
     reader, reconciler = Reader(folder, DEFAULT_BOUNDS), Reconciler(store, journal, DEFAULT_LIMITS)
     waiting = sorted(_everything(folder, store, stored))
-    count, differences = len(waiting), list[Difference]()
+    differences = list[Difference]()
     for attempt in range(TRIES):
         if attempt:
             time.sleep(PAUSE_SECONDS)  # the daemon may be about to look at them
@@ -109,11 +111,15 @@ def _compare(folder: Folder, journal: Journal, store: Store, stored: apsw.Connec
         waiting = sorted({difference.execution_id for difference in differences})
         if not waiting:
             break
-    return Verdict(count, differences)
+    return Verdict(len(_known(store, stored)), differences)
+
+
+def _known(store: Store, stored: apsw.Connection) -> set[str]:
+    return {row[0] for db in (store.db, stored) for row in db.execute("SELECT execution_id FROM execution_states")}
 
 
 def _everything(folder: Folder, store: Store, stored: apsw.Connection) -> set[str]:
-    ids = {row[0] for db in (store.db, stored) for row in db.execute("SELECT execution_id FROM execution_states")}
+    ids = _known(store, stored)
     ids.update(row[0] for row in store.db.execute("SELECT execution_id FROM decisions"))
     names = (classify(os.fsencode(name)) for part, _ in folder.scan() for name in part)
     return ids | {name.execution_id for name in names if name and name.execution_id}

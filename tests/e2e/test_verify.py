@@ -33,6 +33,9 @@ def stopped(home: Path) -> Daemon:
     running.wait_for("half", "Completed")
     (running.sessions / "session_gone.json").unlink()
     (running.sessions / "enhanced_otel_half.jsonl").unlink()
+    # Names of no execution: what is no plain file is refused.
+    (running.sessions / "session_linked.json").symlink_to(running.sessions / "session_good.json")
+    os.mkfifo(running.sessions / "session_pipe.json")
     running.stop()
     running.start().stop()  # so that the removal is stored, whether or not its event came in time
     return running

@@ -9,6 +9,9 @@ from argparse import ArgumentParser
 from reevd.ctl import render
 from reevd.ctl.shell import DONE, Shell
 from reevd.ctl.usage import Command
+from reevd.errors import ReevdError
+
+WRITING = "writing the backup"
 
 
 def backup(shell: Shell) -> int:
@@ -16,9 +19,13 @@ def backup(shell: Shell) -> int:
 
     `reevd restore FILE` puts it back.
     """
-    from reevd.restoring import check  # it opens a database, as no other command does
+    from reevd.restoring import RestoreError, check  # it opens a database, as no other command does
 
     path = shell.asked.file
+    if os.path.lexists(path) and not shell.asked.force:
+        raise ReevdError(
+            WRITING, path, "there is something of that name already", "another name; or --force, to replace it"
+        )
     torn = f"{path}.tmp"
     try:
         # What it holds is for those who may ask the daemon: not for everybody on this host.
@@ -28,10 +35,13 @@ def backup(shell: Shell) -> int:
             os.fsync(file.fileno())
         found = check(torn)
         os.replace(torn, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
+    except OSError as error:
+        raise ReevdError(WRITING, path, error.strerror or error, "a place with room where you may write") from error
+    except RestoreError as error:
+        raise ReevdError(error.doing, path, error.why, error.hint) from error
+    finally:
+        with contextlib.suppress(OSError):  # it is in its place; or why it is not has been said
             os.unlink(torn)
-        raise
     told = {"file": path, "bytes": size, "schema": found.schema, "executions": found.executions}
     text = f"{path}: {size:,} bytes, {render.counted(found.executions, 'execution')}, schema {found.schema}; checked"
     shell.say(told, render.safe(text))
@@ -39,7 +49,8 @@ def backup(shell: Shell) -> int:
 
 
 def _file(sub: ArgumentParser) -> None:
-    sub.add_argument("file", metavar="FILE", help="where to put it; one that stands there is replaced by a checked one")
+    sub.add_argument("file", metavar="FILE", help="where to put it; what stands there is kept")
+    sub.add_argument("--force", action="store_true", help="replace what stands there, once the new one is checked")
 
 
 COMMANDS = {"backup": Command(backup, _file, ('reevctl backup "reevd-$(date +%F).sqlite3"',))}

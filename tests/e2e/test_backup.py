@@ -92,7 +92,8 @@ def test_restored_on_another_host_results_without_files_survive_the_loss_of_the_
 
 def test_not_while_a_daemon_uses_the_database(tmp_path: Path) -> None:
     with daemon(tmp_path):
-        assert ctl(tmp_path, "backup", "copy.sqlite3").returncode == 0
+        (tmp_path / "copy.sqlite3").write_text("the one of yesterday")
+        assert ctl(tmp_path, "backup", "--force", "copy.sqlite3").returncode == 0
         done = restore(tmp_path, "copy.sqlite3")
         assert done.returncode == 1
         assert "another reevd" in done.stderr
@@ -146,7 +147,7 @@ def test_a_backup_of_an_older_schema_is_migrated(tmp_path: Path) -> None:
 
 def test_an_old_backup_stays_where_the_new_one_fails(tmp_path: Path) -> None:
     (tmp_path / "copy.sqlite3").write_text("the one of yesterday")
-    done = ctl(tmp_path, "backup", "copy.sqlite3")
+    done = ctl(tmp_path, "backup", "--force", "copy.sqlite3")
     assert done.returncode == 3
     assert (tmp_path / "copy.sqlite3").read_text() == "the one of yesterday"
     assert os.listdir(tmp_path) == ["copy.sqlite3"]

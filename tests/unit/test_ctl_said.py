@@ -104,6 +104,24 @@ def test_a_flow_goes_into_the_file_in_every_form(tmp_path: Path, capsys: Capture
     assert capsys.readouterr().out == ""
 
 
+def test_a_backup_replaces_nothing_unless_it_is_told_to(tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "copy"
+    path.write_text("the one of yesterday")
+    with canned(tmp_path, {f"GET {API}/backup": (200, "this is no database")}) as daemon:
+        assert main(["--socket", daemon.socket, "backup", str(path)]) == 1
+        said = capsys.readouterr().err
+        assert said.startswith(f"Error: writing the backup {path}: there is something of that name already\n")
+        assert "--force" in said
+        assert daemon.asked == []
+        assert main(["--socket", daemon.socket, "backup", "--force", str(path)]) == 1
+        assert capsys.readouterr().err.startswith(f"Error: checking the backup {path}: ")
+        assert main(["--socket", daemon.socket, "backup", f"{tmp_path}/none/copy"]) == 1
+        said = capsys.readouterr().err
+        assert said.startswith(f"Error: writing the backup {tmp_path}/none/copy: No such file or directory\nTry: ")
+    assert path.read_text() == "the one of yesterday"
+    assert not Path(f"{path}.tmp").exists()
+
+
 def test_a_timeout_is_for_waiting(tmp_path: Path, capsys: Capture) -> None:
     with canned(tmp_path, {}) as daemon:
         assert main(["--socket", daemon.socket, "run", "b", "--timeout", "9"]) == 2

@@ -7,7 +7,7 @@ from typing import Any
 
 from reevd.ctl import render
 from reevd.ctl.shell import DONE, Shell
-from reevd.ctl.usage import Command, whose
+from reevd.ctl.usage import Command, period, whose
 
 LEAST = 3
 ARROWS = ((0.02, "↑"), (-0.02, "↓"))
@@ -102,15 +102,10 @@ def _period(shell: Shell) -> dict[str, str | None]:
     return {"since": shell.asked.since, "until": shell.asked.until}
 
 
-def _when(sub: ArgumentParser) -> None:
-    sub.add_argument("--since", metavar="TIME", help="created then or later, such as 2026-01-31T12:00:00Z")
-    sub.add_argument("--until", metavar="TIME", help="created then or earlier")
-
-
 def _whom(sub: ArgumentParser) -> None:
     sub.add_argument("a", metavar="A", help="an agent")
     sub.add_argument("b", metavar="B", help="another agent")
-    _when(sub)
+    period(sub)
 
 
 def _which(sub: ArgumentParser) -> None:
@@ -119,7 +114,7 @@ def _which(sub: ArgumentParser) -> None:
 
 
 COMMANDS = {
-    "agents": Command(agents, _when, ("reevctl agents --since 2026-01-01T00:00:00Z",)),
+    "agents": Command(agents, period, ("reevctl agents --since 1w",)),
     "compare": Command(compare, _whom, ("reevctl compare glm-4.6 deterministic",)),
     "flaky": Command(flaky, _which, ("reevctl flaky --min-runs 5",)),
 }

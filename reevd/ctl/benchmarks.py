@@ -9,7 +9,7 @@ from typing import Any
 from reevd.ctl import render
 from reevd.ctl.client import part
 from reevd.ctl.shell import DONE, Shell
-from reevd.ctl.usage import Command
+from reevd.ctl.usage import Command, case_id
 
 
 def benchmarks(shell: Shell) -> int:
@@ -43,7 +43,8 @@ def _one(case: dict[str, Any], now: float) -> str:
 
 
 def _maybe_one(sub: ArgumentParser) -> None:
-    sub.add_argument("benchmark", nargs="?", metavar="ID", help="benchmark id; without it, all of them in short")
+    about = "benchmark id, or the path of its case; without it, all of them in short"
+    sub.add_argument("benchmark", nargs="?", type=case_id, metavar="ID", help=about)
 
 
 COMMANDS = {

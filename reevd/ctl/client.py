@@ -41,11 +41,16 @@ class Answer:
         return json.loads(self.text)
 
 
+def places(given: str | None) -> tuple[str, ...]:
+    """Where a daemon's socket may be: as given, else REEVD_SOCKET, else the checkout's, then the host's."""
+    named = given or os.environ.get("REEVD_SOCKET")
+    return (named,) if named else DEFAULTS
+
+
 def find_socket(given: str | None) -> str:
-    """The socket to ask: as given, else REEVD_SOCKET, else the checkout's, else the host's."""
-    if found := given or os.environ.get("REEVD_SOCKET"):
-        return found
-    return next((path for path in DEFAULTS if os.path.exists(path)), DEFAULTS[0])
+    """The socket to ask: the first that is there, else the first of all."""
+    several = places(given)
+    return next((path for path in several if os.path.exists(path)), several[0])
 
 
 def part(text: str) -> str:

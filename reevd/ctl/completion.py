@@ -9,10 +9,10 @@ from importlib import import_module
 
 from reevd.ctl.client import UnreachableError
 from reevd.ctl.commands import HIDDEN, MODULES
+from reevd.ctl.render import MARKS
 from reevd.ctl.shell import DONE, RefusedError, Shell
 from reevd.ctl.usage import Command, parser
 
-STATUSES = ("Queued", "Running", "Completed", "Failed", "Stopped", "Timeout")
 MOST = 200
 SCRIPTS = {
     "bash": """\
@@ -110,7 +110,7 @@ def _values(shell: Shell, action: Action) -> list[str]:
         return [str(choice) for choice in action.choices]
     try:
         if action.dest == "status":
-            return list(STATUSES)
+            return list(MARKS)
         if action.dest == "id":
             return [e["execution_id"] for e in shell.get("/executions", limit=MOST)["items"]]
         if action.dest == "benchmark":

@@ -33,7 +33,7 @@ def doctor(shell: Shell) -> int:
     except (UnreachableError, RefusedError) as error:
         refusal = str(error)
     patient = Patient(shell.client.path, health, problems)
-    findings = [_answers(patient, refusal)]
+    findings = [_answers(patient, f"{shell.asked_on()}: {refusal}")]
     if health:
         findings += [finding for check in CHECKS for finding in check(patient)]
         findings += unit.feed(shell)
@@ -59,8 +59,8 @@ def _answers(patient: Patient, refusal: str) -> Finding:
     if os.path.exists(patient.socket) and not os.access(patient.socket, os.R_OK | os.W_OK):
         fix = joining(os.stat(patient.socket).st_gid)
         return Finding("daemon", BAD, f"{patient.socket}: permission denied", fix)
-    fix = "start it: systemctl start reevd, or `reevd` in a checkout; or name its socket with --socket"
-    return Finding("daemon", BAD, f"{patient.socket}: {refusal}", fix)
+    fix = "start it: systemctl start reevd, or `reevd` in a checkout; or name its socket with --socket or REEVD_SOCKET"
+    return Finding("daemon", BAD, refusal, fix)
 
 
 def _inotify() -> Iterator[Finding]:

@@ -132,7 +132,7 @@ COMMANDS = {
         _maybe_one_id,
         (
             "reevctl status",
-            "reevctl status 3f0c",
+            "reevctl status my-run",
         ),
     ),
     "list": Command(
@@ -143,8 +143,8 @@ COMMANDS = {
             "reevctl list --agent glm-4.6 --max-score 0.5 --json",
         ),
     ),
-    "show": Command(show, one_id, ("reevctl show 3f0c",)),
-    "wait": Command(wait, _ids, ("reevctl wait 3f0c 77aa --timeout 600 && echo all Completed",)),
-    "history": Command(history, one_id, ("reevctl history 3f0c",)),
-    "tools": Command(tools, one_id, ("reevctl tools 3f0c",)),
+    "show": Command(show, one_id, ("reevctl show my-run",)),
+    "wait": Command(wait, _ids, ("reevctl wait my-run other-run --timeout 600 && echo all Completed",)),
+    "history": Command(history, one_id, ("reevctl history my-run",)),
+    "tools": Command(tools, one_id, ("reevctl tools my-run",)),
 }

@@ -43,8 +43,8 @@ COMMANDS = {
         flow,
         _how,
         (
-            "reevctl flow 3f0c",
-            "reevctl flow 3f0c --format html -o flow.html",
+            "reevctl flow my-run",
+            "reevctl flow my-run --format html -o flow.html",
         ),
     )
 }

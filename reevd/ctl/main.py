@@ -11,7 +11,7 @@ from reevd.ctl import render
 from reevd.ctl.client import UnreachableError
 from reevd.ctl.commands import MODULES
 from reevd.ctl.shell import DONE, NO_DAEMON, NOT_FOUND, UNSUCCESSFUL, USAGE, RefusedError, Shell
-from reevd.ctl.usage import Command, parser
+from reevd.ctl.usage import Command, read
 from reevd.errors import ConfigError, ReevdError
 
 TYPE_CHECKING = False  # as `typing` has it, which takes longer to import than the daemon takes to answer
@@ -34,7 +34,8 @@ def _commands(arguments: Sequence[str]) -> dict[str, Command]:
 def _asked(arguments: Sequence[str]) -> str:
     """The first word that is neither an option nor the value of one."""
     for before, word in zip(("", *arguments), arguments, strict=False):
-        if not word.startswith("-") and before != "--socket":
+        names_socket = len(before) > 2 and "--socket".startswith(before)  # argparse takes the beginning for the whole
+        if not word.startswith("-") and not names_socket:
             return word
     return ""
 
@@ -44,16 +45,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     own = arguments is None
     arguments = sys.argv[1:] if arguments is None else arguments
     commands = _commands(arguments)
-    asked = parser(commands).parse_args(arguments)
+    asked = read(commands, arguments, _asked(arguments))
     shell = Shell(asked)
     try:
         ended = commands[asked.command].run(shell)
         sys.stdout.flush()  # here, where a closed pipe is expected
     except UnreachableError as error:
-        hint = error.hint or "start `reevd`, or name its socket with --socket"
+        hint = error.hint or "start `reevd`, or name its socket with --socket or REEVD_SOCKET"
         if isinstance(error.__cause__, PermissionError):
             hint = f"be a member of the socket's group: ls -l {shell.client.path}"
-        _complain(f"asking reevd on {shell.client.path}: {error}", hint)
+        _complain(f"asking reevd on {shell.asked_on()}: {error}", hint)
         return NO_DAEMON
     except RefusedError as error:
         _complain(str(error), error.hint)

@@ -10,7 +10,7 @@ from typing import Any
 from reevd.ctl import executions, render
 from reevd.ctl.client import part
 from reevd.ctl.shell import DONE, RefusedError, Shell
-from reevd.ctl.usage import Command, one_id, seconds
+from reevd.ctl.usage import Command, case_id, one_id, seconds
 from reevd.errors import ConfigError
 
 
@@ -64,7 +64,7 @@ def stop(shell: Shell) -> int:
 
 
 def _what(sub: ArgumentParser) -> None:
-    sub.add_argument("benchmark", help="benchmark id, such as 001-sol-transfer")
+    sub.add_argument("benchmark", type=case_id, help="benchmark id, such as 001-sol-transfer, or the path of its case")
     sub.add_argument("--agent", default="deterministic", help="who plays it (default: deterministic)")
     sub.add_argument("--id", help="execution id (default: a fresh one)")
     sub.add_argument("--rpc-url", metavar="URL", help="a chain to run on (default: the runner's own)")
@@ -82,5 +82,5 @@ COMMANDS = {
             "reevctl run 001-sol-transfer --agent local --wait --timeout 600",
         ),
     ),
-    "stop": Command(stop, one_id, ("reevctl stop 3f0c",)),
+    "stop": Command(stop, one_id, ("reevctl stop my-run",)),
 }

@@ -8,7 +8,7 @@ import re
 import sys
 
 from reevd.ctl import render
-from reevd.ctl.client import SYNC_SECONDS, Answer, Client, UnreachableError, find_socket, part
+from reevd.ctl.client import SYNC_SECONDS, Answer, Client, UnreachableError, find_socket, part, places
 
 TYPE_CHECKING = False  # as `typing` has it, which takes longer to import than the daemon takes to answer
 if TYPE_CHECKING:
@@ -54,6 +54,12 @@ class Shell:
         self.asked = asked
         self.client = Client(find_socket(asked.socket))
         self.tty = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+
+    def asked_on(self) -> str:
+        """The whole path of the socket; where none is there, of all that were looked for."""
+        path = self.client.path
+        tried = (path,) if os.path.exists(path) else places(self.asked.socket)
+        return " and ".join(map(os.path.abspath, tried))
 
     def get(self, path: str, **query: object) -> Any:
         """The JSON of an answer. Raises RefusedError for all but 200."""

@@ -61,13 +61,13 @@ def _format(sub: ArgumentParser) -> None:
 
 
 COMMANDS = {
-    "trace": Command(trace, one_id, ("reevctl trace 3f0c | less -R",)),
+    "trace": Command(trace, one_id, ("reevctl trace my-run | less -R",)),
     "transactions": Command(
         transactions,
         _format,
         (
-            "reevctl transactions 3f0c --cu",
-            "reevctl transactions 3f0c --format plain",
+            "reevctl transactions my-run --cu",
+            "reevctl transactions my-run --format plain",
         ),
     ),
 }

@@ -57,7 +57,7 @@ def test_json_is_what_the_api_answered(running: Daemon) -> None:
 
 
 def test_list_filters(running: Daemon) -> None:
-    done = ctl(running, "list", "--status", "Failed", "--min-score", "0.7", "--json")
+    done = ctl(running, "list", "--status", "failed", "--since", "9999w", "--min-score", "0.7", "--json")
     assert [item["execution_id"] for item in json.loads(done.stdout)["items"]] == ["bad"]
     done = ctl(running, "list", "--limit", "1")
     cursor = done.stdout.split()[-1]
@@ -91,7 +91,7 @@ def test_without_a_daemon_it_says_what_to_do(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "reevd.ctl", "status"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 3
-    assert done.stderr.startswith("Error: asking reevd on logs/state/reevd.sock")
+    assert done.stderr.startswith(f"Error: asking reevd on {tmp_path}/logs/state/reevd.sock")
     assert "\nTry: start `reevd`" in done.stderr
 
 

@@ -150,7 +150,7 @@ def test_a_daemon_that_is_named_and_not_there_is_not_passed_over(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("REEVD_CONFIG", raising=False)
     assert main(["--socket", "nope", "verify"]) == 3
-    assert capsys.readouterr().err.startswith("Error: asking reevd on nope: ")
+    assert capsys.readouterr().err.startswith(f"Error: asking reevd on {tmp_path}/nope: ")
 
 
 CASE = {"id": "001-b", "description": "Sends SOL", "tags": ["sol"], "prompt": "Send it"}
@@ -254,7 +254,12 @@ def test_a_change_that_a_line_does_not_show_is_no_line(capsys: Capture, monkeypa
     ("words", "path", "answer", "said"),
     [
         (["agents"], "agent-performance?limit=1", [], "no run has ended yet"),
-        (["agents", "--since", "2099"], "agent-performance?limit=1&since=2099", [], "no run has ended in that time"),
+        (
+            ["agents", "--since", "2099-01-01"],
+            "agent-performance?limit=1&since=2099-01-01",
+            [],
+            "no run has ended in that time",
+        ),
         (["flaky"], "flaky?min_runs=2", {"items": []}, "none: no benchmark that one agent has run 2 times or more"),
     ],
 )

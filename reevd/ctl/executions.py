@@ -8,7 +8,7 @@ import time
 from reevd.ctl import render
 from reevd.ctl.client import part
 from reevd.ctl.shell import DONE, TIMED_OUT, UNSUCCESSFUL, RefusedError, Shell
-from reevd.ctl.usage import Command, filters, one_id, seconds
+from reevd.ctl.usage import Command, columns, filters, one_id, seconds
 
 TYPE_CHECKING = False  # as `typing` has it, which takes longer to import than the daemon takes to answer
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ def status(shell: Shell) -> int:
         lines.append(f"{render.counted(health['problems'], 'file')} in trouble: see `reevctl problems`")
     if newest["items"]:
         lines += ["", render.executions(newest["items"], time.time())]
+    if (more := sum(health["executions"].values()) - len(newest["items"])) > 0:
+        lines.append(f"{more:,} more: reevctl list")
     shell.say({"health": health, "newest": newest["items"]}, "\n".join(lines))
     return DONE
 
@@ -45,7 +47,8 @@ def list_(shell: Shell) -> int:
     asked = shell.asked
     names = ("status", "agent", "since", "until", "min_score", "max_score", "text", "limit", "cursor")
     page = shell.get("/executions", benchmark_id=asked.benchmark, **{name: getattr(asked, name) for name in names})
-    text = render.executions(page["items"], time.time())
+    width = columns() if sys.stdout.isatty() else None
+    text = render.executions(page["items"], time.time(), why=asked.why, width=width)
     if page["next_cursor"]:
         text += f"\n\nmore: --cursor {page['next_cursor']}"
     shell.say(page, text)
@@ -114,6 +117,7 @@ def tools(shell: Shell) -> int:
 
 def _page(sub: ArgumentParser) -> None:
     filters(sub)
+    sub.add_argument("--why", action="store_true", help="also why each is as it is, where it is not Completed")
     sub.add_argument("--limit", type=int, default=100, help="at most so many, 1000 at most (default: 100)")
 
 
@@ -139,7 +143,8 @@ COMMANDS = {
         list_,
         _page,
         (
-            "reevctl list --status Failed --since 2026-01-31T00:00:00Z",
+            "reevctl list --status failed --since 2d --why",
+            "reevctl list --since 2026-01-31T00:00:00Z --until yesterday",
             "reevctl list --agent glm-4.6 --max-score 0.5 --json",
         ),
     ),

@@ -13,23 +13,27 @@ if TYPE_CHECKING:
     from typing import Any
 MARKS, safe, counted = terminal.MARKS, terminal.safe, terminal.counted
 COLOURS = {"Completed": 32, "Failed": 31, "Timeout": 31, "Stopped": 33, "Running": 36, "healthy": 32, "degraded": 33}
-WIDEST, WHOLE = 60, 256
+WIDEST, WHOLE, LEAST = 60, 256, 20
 MARKED = len("✔ Completed")
 UNLESS = {"Queued": "it has begun by then, or is in the queue still", "Running": "there is news"}
 COPIED = ("execution", "benchmark", "agent", "file")
 """Heads of columns whose cells are names that a command or a program takes: cut, they are none."""
 
 
-def table(rows: Iterable[Sequence[object]], heads: Sequence[str]) -> str:
+def table(rows: Iterable[Sequence[object]], heads: Sequence[str], width: int | None = None) -> str:
     """Columns as wide as their widest cell; numbers to the right.
 
     At most WIDEST, but for what is there to be copied, and for the last, which pushes nothing aside.
+    width: the last has what the others leave of so many characters, and LEAST in any case
     """
     cells = [
         [_cut(safe("" if cell is None else cell), WHOLE if head in COPIED or head == heads[-1] else WIDEST)
          for head, cell in zip(heads, row, strict=True)]
         for row in rows
     ]  # fmt: skip
+    if width is not None:
+        taken = sum(max(len(line[i]) for line in (heads, *cells)) + 2 for i in range(len(heads) - 1))
+        cells = [[*row[:-1], _cut(row[-1], max(width - taken, LEAST))] for row in cells]
     right = [bool(cells) and all(_number(row[i]) for row in cells) for i in range(len(heads))]
     lines = [list(heads), *cells]
     widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
@@ -42,8 +46,8 @@ def table(rows: Iterable[Sequence[object]], heads: Sequence[str]) -> str:
     )
 
 
-def executions(items: Iterable[Mapping[str, Any]], now: float) -> str:
-    """A table of executions, one a line."""
+def executions(items: Iterable[Mapping[str, Any]], now: float, *, why: bool = False, width: int | None = None) -> str:
+    """A table of executions, one a line; with `why`, a last column that is cut to what is left of the width."""
     rows = [
         (
             status(e["status"]),
@@ -53,10 +57,17 @@ def executions(items: Iterable[Mapping[str, Any]], now: float) -> str:
             age(e["created_at"], now),
             duration(e["started_at"], e["ended_at"]),
             e["execution_id"],
+            *([_why(e)] if why else []),
         )
         for e in items
     ]
-    return table(rows, ("status", "score", "benchmark", "agent", "began", "took", "execution")) if rows else "none"
+    heads = ("status", "score", "benchmark", "agent", "began", "took", "execution", *(["why"] if why else []))
+    return table(rows, heads, width if why else None) if rows else "none"
+
+
+def _why(e: Mapping[str, Any]) -> str:
+    """What went wrong tells more than how it was found out; nothing where all went well."""
+    return "" if e["status"] == "Completed" else e["error_message"] or e["reason"]
 
 
 def line(e: Mapping[str, Any]) -> str:

@@ -59,7 +59,9 @@ def stop(shell: Shell) -> int:
         stopped = shell.get(f"/executions/{part(shell.asked.id)}")
         if stopped["status"] != "Stopped":
             raise
-    shell.say(stopped, f"{render.status(stopped['status'])}  {render.safe(stopped['execution_id'])}")
+    # It says too where the runner is none of the daemon's, and goes on.
+    ended = f"{render.status(stopped['status'])}  {render.safe(stopped['execution_id'])}"
+    shell.say(stopped, f"{ended}\n  why   {render.safe(stopped['reason'])}")
     return DONE
 
 

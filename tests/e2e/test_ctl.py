@@ -59,6 +59,8 @@ def test_json_is_what_the_api_answered(running: Daemon) -> None:
 def test_list_filters(running: Daemon) -> None:
     done = ctl(running, "list", "--status", "failed", "--since", "9999w", "--min-score", "0.7", "--json")
     assert [item["execution_id"] for item in json.loads(done.stdout)["items"]] == ["bad"]
+    done = ctl(running, "list", "--status", "failed", "--why")
+    assert done.stdout.splitlines()[-1].endswith("  bad        boom")
     done = ctl(running, "list", "--limit", "1")
     cursor = done.stdout.split()[-1]
     assert "good" in ctl(running, "list", "--cursor", cursor).stdout

@@ -383,7 +383,7 @@ def test_reevctl_runs_waits_and_stops(tmp_path: Path) -> None:
         assert ctl(running, "wait", "slow", "--timeout", "0.2").returncode == 124
         assert time.monotonic() - began < 5
         done = ctl(running, "stop", "slow")
-        assert (done.returncode, done.stdout) == (0, "■ Stopped  slow\n")
+        assert (done.returncode, done.stdout) == (0, f"■ Stopped  slow\n  why   stopped by user {os.geteuid()}\n")
         assert ctl(running, "wait", "slow").returncode == 1
         assert ctl(running, "stop", "slow").returncode == 1
         assert ctl(running, "stop", "none").returncode == 4

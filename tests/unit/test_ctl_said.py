@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -231,6 +232,67 @@ def test_a_wait_says_why_it_did_not_end_well(tmp_path: Path, capsys: Capture) ->
     assert rest == ["  why   the run failed", "  error no\\x1bsuch account"]
     assert render.end({**ENDED, "status": "Completed"}).count("\n") == 0
     assert render.end({**ENDED, "error_message": "the run failed"}).count("\n") == 1
+
+
+def test_status_says_how_many_more_there_are(tmp_path: Path, capsys: Capture) -> None:
+    health = {"status": "healthy", "reasons": [], "problems": 0, "executions": {"Running": 1, "Failed": 1234}}
+    for count, last in ((1235, None), (10, "1,225 more: reevctl list")):
+        answers = {
+            f"GET {API}/health": (200, health),
+            f"GET {API}/executions?limit=10": (200, {"items": [ENDED] * count, "next_cursor": None}),
+        }
+        (folder := tmp_path / str(count)).mkdir()
+        with canned(folder, answers) as daemon:
+            assert main(["--socket", daemon.socket, "status"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert len(lines) == 3 + count + bool(last)
+        assert lines[-1] == last or (last is None and " more: " not in lines[-1])
+
+
+def test_a_stop_says_what_became_of_the_runner(tmp_path: Path, capsys: Capture) -> None:
+    stopped = {**ENDED, "execution_id": "x", "status": "Stopped", "reason": "stopped; its runner may\ngo on"}
+    answers = {
+        f"GET {API}/executions/x": (200, {**ENDED, "benchmark_id": "b"}),
+        f"POST {API}/benchmarks/b/stop/x": (200, stopped),
+    }
+    with canned(tmp_path, answers) as daemon:
+        assert main(["--socket", daemon.socket, "stop", "x"]) == 0
+    assert capsys.readouterr().out == "■ Stopped  x\n  why   stopped; its runner may\\ngo on\n"
+
+
+def test_a_list_says_why_where_it_is_asked_to(tmp_path: Path, capsys: Capture) -> None:
+    several = [
+        {**ENDED, "execution_id": "x"},
+        {**ENDED, "execution_id": "y", "error_message": None},
+        {**ENDED, "execution_id": "z", "status": "Completed", "error_message": None},
+    ]
+    with canned(
+        tmp_path, {f"GET {API}/executions?limit=100": (200, {"items": several, "next_cursor": None})}
+    ) as daemon:
+        assert main(["--socket", daemon.socket, "list"]) == 0
+        assert capsys.readouterr().out.splitlines()[0].endswith("  execution")
+        assert main(["--socket", daemon.socket, "list", "--why"]) == 0
+    heads, *lines = capsys.readouterr().out.splitlines()
+    at = heads.index("why")
+    assert [line[at:] for line in lines] == ["no\\x1bsuch account", "the run failed", ""]
+
+
+@pytest.mark.parametrize(("columns", "width"), [("120", 120), ("30", None)])
+def test_why_is_cut_to_what_the_terminal_has_left(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, columns: str, width: int | None
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    long = {**ENDED, "execution_id": "i" * 20, "benchmark_id": "b", "error_message": "m" * 300}
+    with canned(tmp_path, {f"GET {API}/executions?limit=100": (200, {"items": [long], "next_cursor": None})}) as daemon:
+        for terminal in (True, False):
+            monkeypatch.setattr(sys.stdout, "isatty", lambda terminal=terminal: terminal)
+            monkeypatch.setenv("NO_COLOR", "")
+            assert main(["--socket", daemon.socket, "list", "--why"]) == 0
+            heads, line = capsys.readouterr().out.splitlines()
+            others = heads.index("why")
+            assert line[:others].split()[-1] == "i" * 20, "a name is whole however narrow it gets"
+            assert len(line) == ((width or others + 20) if terminal else others + 256)
+            assert line.endswith("m…")
 
 
 def test_what_comes_line_by_line_is_aligned() -> None:

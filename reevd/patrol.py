@@ -21,9 +21,9 @@ REFUSED_FOR = SECOND
 
 
 class Removal(NamedTuple):
-    """How many executions went with how many bytes of files, and which stayed, with the reason."""
+    """Which executions went, with how many bytes of files, and which stayed, with the reason."""
 
-    executions: int
+    executions: list[str]
     bytes: int
     kept: dict[str, str]
 
@@ -120,7 +120,7 @@ class Patrol:
             self._books.reconciler.forget(going)
             for execution_id in going:
                 self._reader.forget(execution_id)
-        return Removal(len(going), size, kept)
+        return Removal(going, size, kept)
 
     def _look(self, batch: list[str], now: int, made: Mapping[str, Decision] = NONE_MADE) -> None:
         outcome = self._books.reconciler.look(

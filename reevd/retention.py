@@ -42,14 +42,15 @@ class Kept(NamedTuple):
 class Pass:
     """One walk over all that ended before `cutoff` (RFC 3339). A dry one removes nothing.
 
-    removed: executions; bytes: of their files; kept: those that could not be removed; done: at the end; untold: those
-    removed that somebody was still to be told of
+    removed: executions; first: the oldest of them; bytes: of their files; kept: those that could not be removed;
+    done: at the end; untold: those removed that somebody was still to be told of
     """
 
     def __init__(self, cutoff: str, *, dry: bool = False) -> None:
         self.cutoff, self.dry = cutoff, dry
         self.removed = self.bytes = 0
         self.kept: list[Kept] = []
+        self.first: list[str] = []
         self.untold: list[str] = []
         self.done = False
         self._at = ("", "")
@@ -60,7 +61,8 @@ class Pass:
         ids = [execution_id for _, execution_id in rows]
         waiting = [] if self.dry else untold(engine.store.path + OUTBOX, ids)
         removal = engine.patrol.remove(ids, dry=self.dry)
-        self.removed += removal.executions
+        self.removed += len(removal.executions)
+        self.first += removal.executions[: MOST_TOLD - len(self.first)]
         self.untold += [execution_id for execution_id in waiting if execution_id not in removal.kept]
         self.bytes += removal.bytes
         self.kept += [Kept(*each) for each in removal.kept.items()]
@@ -73,6 +75,7 @@ class Pass:
             "before": self.cutoff,
             "dry_run": self.dry,
             "executions": self.removed,
+            "execution_ids": self.first,
             "bytes": self.bytes,
             "kept": [each._asdict() for each in self.kept[:MOST_TOLD]],
             "kept_count": len(self.kept),
@@ -126,5 +129,7 @@ class Retention:
             if (others := len(under_way.untold) - MOST_LINES) > 0:
                 log.warning(f"{said}, others too", count=others)
             if under_way.removed or under_way.kept:
-                log.info("retention", **under_way.told())
+                told = under_way.told()
+                del told["execution_ids"]
+                log.info("retention", **told)
         return 0.0

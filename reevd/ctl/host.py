@@ -12,6 +12,8 @@ from reevd.ctl.client import UnreachableError
 from reevd.ctl.shell import DONE, UNSUCCESSFUL, RefusedError, Shell
 from reevd.ctl.usage import Command, no_arguments
 
+MOST_NAMED = 20
+
 
 def problems(shell: Shell) -> int:
     """Files that cannot be read or are odd."""
@@ -62,6 +64,11 @@ def prune(shell: Shell) -> int:
     said = "would go" if found["dry_run"] else "removed"
     what = f"{render.counted(found['executions'], 'execution')}, {render.counted(found['bytes'], 'byte')} of files"
     lines = [f"{what}: {said}, ended before {found['before']}"]
+    if found["dry_run"]:
+        shown = found["execution_ids"][:MOST_NAMED]
+        lines += [f"  {execution_id}" for execution_id in shown]
+        if more := found["executions"] - len(shown):
+            lines.append(f"  {more:,} more")
     lines += [f"  kept {each['execution_id']}: {each['why']}" for each in found["kept"]]
     if more := found["kept_count"] - len(found["kept"]):
         lines.append(f"  kept {more:,} more")

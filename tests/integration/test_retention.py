@@ -60,7 +60,7 @@ def test_a_dry_run_says_what_would_go_and_removes_nothing(tmp_path: Path, settin
         three_and_one(running)
         before = files(running)
         told = prune(running, dry_run=True)
-        assert (told["executions"], told["kept"]) == (3, [])
+        assert (told["executions"], told["execution_ids"], told["kept"]) == (3, ["a", "b", "c"], [])
         assert told["bytes"] == sum((running.sessions / n).stat().st_size for n in before if "fresh" not in n)
         assert files(running) == before
         assert known(running) == ["a", "b", "c", "fresh"]

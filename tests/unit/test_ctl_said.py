@@ -364,3 +364,13 @@ def test_a_few_runs_are_no_trend(tmp_path: Path, capsys: Capture, later: int, sh
     with canned(tmp_path, {f"GET {API}/agent-performance?limit=1": (200, [agent])}) as daemon:
         assert main(["--socket", daemon.socket, "agents"]) == 0
     assert ("50% → 100% ↑" in capsys.readouterr().out) == shown
+
+
+def test_a_dry_prune_names_what_would_go(tmp_path: Path, capsys: Capture) -> None:
+    told = {"before": "2026-01-01T00:00:00.000000Z", "dry_run": True, "executions": 130, "bytes": 7}
+    told |= {"execution_ids": [f"run-{n}" for n in range(100)], "kept": [], "kept_count": 0}
+    with canned(tmp_path, {f"POST {API}/prune": (200, told)}) as daemon:
+        assert main(["--socket", daemon.socket, "prune", "--days", "3", "--dry-run"]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.startswith("130 executions, 7 bytes of files: would go")
+    assert lines == [*(f"  run-{n}" for n in range(20)), "  110 more"]

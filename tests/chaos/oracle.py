@@ -106,7 +106,9 @@ def violations(
             ]
         expected = calls(telemetry, ended=ended) if telemetry.exists() else []
         if not expected and told is not None:
-            expected = [(call["tool_name"], call["status"]) for call in (document or {})["final_result"]["tools"]]
+            expected = [
+                (call["tool_name"], call["status"]) for call in (document or {})["final_result"].get("tools", [])
+            ]
         # Of a kept result the calls may be kept too, where the telemetry was emptied.
         kept = told is None and ended and not expected
         if (telemetry.exists() or expected) and not kept and row.calls != expected:

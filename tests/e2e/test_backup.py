@@ -120,20 +120,21 @@ def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:6000])
 
 
-@pytest.mark.parametrize("harm", [damaged, empty, newer, cut, Path.unlink])
-def test_what_is_no_good_backup_is_refused_and_nothing_changes(tmp_path: Path, harm: object) -> None:
+def test_what_is_no_good_backup_is_refused_and_nothing_changes(tmp_path: Path) -> None:
     with daemon(tmp_path, settle_seconds=0.05) as running:
         leave(running.sessions, "a", session("a"))
         running.wait_for("a", "Completed")
-        assert ctl(tmp_path, "backup", "copy.sqlite3").returncode == 0
+        assert ctl(tmp_path, "backup", "good.sqlite3").returncode == 0
         running.stop()
         before = sorted(os.listdir(running.database.parent))
-        harm(tmp_path / "copy.sqlite3")  # type: ignore[operator]
-        done = restore(tmp_path, "copy.sqlite3")
-        assert done.returncode == 1, done.stdout
-        assert done.stderr.startswith("Error: checking the backup copy.sqlite3: ")
-        assert "Try: " in done.stderr
-        assert sorted(os.listdir(running.database.parent)) == before
+        for harm in (damaged, empty, newer, cut, Path.unlink):
+            shutil.copyfile(tmp_path / "good.sqlite3", tmp_path / "copy.sqlite3")
+            harm(tmp_path / "copy.sqlite3")
+            done = restore(tmp_path, "copy.sqlite3")
+            assert done.returncode == 1, (harm, done.stdout)
+            assert done.stderr.startswith("Error: checking the backup copy.sqlite3: "), harm
+            assert "Try: " in done.stderr, harm
+            assert sorted(os.listdir(running.database.parent)) == before, harm
         running.start()
         assert known(running) == {"a": "Completed"}
 

@@ -11,7 +11,6 @@ import threading
 from pathlib import Path
 
 import apsw
-import pytest
 
 from tests.harness import ROOT, Daemon, daemon, leave, session
 

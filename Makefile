@@ -27,7 +27,7 @@ demo: $(VENV)/run.stamp  ## Run the four cases against a fresh daemon and print 
 	@$(BIN)/python -m tests.demo
 
 test: $(VENV)/dev.stamp  ## Run the tests
-	@$(BIN)/python -m pytest -n 4
+	@$(BIN)/python -m pytest -n 4 --dist worksteal
 
 lint: $(VENV)/dev.stamp  ## ruff and mypy --strict
 	@$(BIN)/ruff check .

@@ -62,11 +62,7 @@ def run(settings: Settings, reload: Callable[[], Settings]) -> int:
 
 def _refuse_remote(folder: str, database: str) -> None:
     """The log's index is memory that all who use the database share, which no network carries."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        kind = mount.remote(descriptor)
-    finally:
-        os.close(descriptor)
+    kind = mount.remote_at(folder)
     if kind in mount.REMOTE:
         why = f"it is on {kind}, and SQLite's log must not be shared over a network"
         raise ConfigError("opening", database, why, "name a place on a local disk with the setting database")

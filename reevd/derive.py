@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from reevd.history import history
-from reevd.model import Decision, Execution, Status
+from reevd.model import Decision, DecisionKind, Execution, Status
 from reevd.session_file import Session, dumps
 from reevd.times import SECOND, rfc3339, sharpest
 
@@ -81,8 +81,7 @@ def derive(evidence: Evidence, now: int, limits: Limits = DEFAULT_LIMITS) -> Exe
     previous, trace = evidence.previous, evidence.trace
     if evidence.kept and previous is not None:
         return _kept(previous, evidence, now)
-    queued = next((d for d in evidence.decisions if d.kind == "queued"), None)
-    launch = next((d for d in evidence.decisions if d.kind == "started"), None)
+    queued, launch = _decided(evidence, "queued"), _decided(evidence, "started")
     told = sharpest(session and session.started_at, trace and trace.first_at)
     started = sharpest(told, queued and queued.at) if told else None
     state = _state(evidence, session)
@@ -164,8 +163,8 @@ def _state(evidence: Evidence, session: Session | None) -> _State:
             return _State(Status.COMPLETED, f"the session file reports success, {score}", last)
         kind = result.error_kind
         failed = f"the run failed ({kind})" if kind else "the session file reports failure"
-        stop = next((d for d in evidence.decisions if d.kind == "stopped" and kind == "interrupted"), None)
-        if stop:  # it was interrupted for that
+        stop = _decided(evidence, "stopped")
+        if stop and kind == "interrupted":  # it was interrupted for that
             return _State(Status.STOPPED, stop.reason, last, stop.reason)
         status, how = ENDINGS.get(kind or "", (Status.FAILED, failed))
         return _State(status, f"{how}, {score}", last, result.error_message or f"the benchmark failed with {score}")
@@ -182,8 +181,12 @@ def _state(evidence: Evidence, session: Session | None) -> _State:
         return _State(Status.RUNNING, "its files stand and hold no result yet")
     if _ran(evidence.previous):
         return _State(Status.RUNNING, "its files are gone; a result may still come")
-    queued = next((d for d in evidence.decisions if d.kind == "queued"), None)
+    queued = _decided(evidence, "queued")
     return _State(Status.QUEUED, queued.reason if queued else "it is known and has no file yet")
+
+
+def _decided(evidence: Evidence, kind: DecisionKind) -> Decision | None:
+    return next((decision for decision in evidence.decisions if decision.kind == kind), None)
 
 
 def _source_state(evidence: Evidence) -> str:

@@ -23,3 +23,12 @@ def remote(descriptor: int, mountinfo: str = "/proc/self/mountinfo") -> str | No
     except FileNotFoundError:
         pass
     return None
+
+
+def remote_at(path: str) -> str | None:
+    """The same of the folder at a path. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return remote(descriptor)
+    finally:
+        os.close(descriptor)

@@ -128,11 +128,7 @@ def _log(patient: Patient) -> Iterator[Finding]:
 
 def _file_system(patient: Patient) -> Iterator[Finding]:
     with contextlib.suppress(OSError):
-        descriptor = os.open(os.path.dirname(patient.database), os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            kind = mount.remote(descriptor)
-        finally:
-            os.close(descriptor)
+        kind = mount.remote_at(os.path.dirname(patient.database))
         if kind:
             fix = "move it to a local disk with the setting database: SQLite's locks and log need one"
             yield Finding("file system", BAD, f"the database is on {kind}", fix)

@@ -3,20 +3,9 @@
 import os
 import signal
 
-import pytest
-
 from runner import many
 from runner.errors import StoppedError
-from runner.stop import SIGNALS, Stop
 from tests.harness import alive, wait_until
-
-
-@pytest.fixture
-def stop():
-    before = {number: signal.getsignal(number) for number in (*SIGNALS, signal.SIGALRM)}
-    yield Stop()
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 def test_a_signal_to_one_of_them_ends_what_it_does_and_no_more(stop):

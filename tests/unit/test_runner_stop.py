@@ -15,7 +15,6 @@ from runner.clock import Clock
 from runner.errors import StoppedError
 from runner.otel_file import OtelFile, Place
 from runner.record import Order, Record
-from runner.stop import SIGNALS, Stop
 from runner.telemetry import Lines, Telemetry
 from runner.toolbox import RecordedTools
 from runner.tools import Answer, Bench, Tool
@@ -26,11 +25,8 @@ LONG = 60.0
 
 
 @pytest.fixture
-def stop():
-    before = {number: signal.getsignal(number) for number in (*SIGNALS, signal.SIGALRM)}
-    yield Stop()
-    for number, handler in before.items():
-        signal.signal(number, handler)
+def stop(stop):
+    yield stop
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0.0
 
 

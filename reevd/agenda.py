@@ -24,6 +24,11 @@ class Agenda:
     def __len__(self) -> int:
         return len(self._news) + len(self._at)
 
+    @property
+    def fresh(self) -> int:
+        """How many are due by their news, second looks not counted."""
+        return len(self._news)
+
     def __contains__(self, execution_id: str) -> bool:
         return execution_id in self._news or execution_id in self._at
 

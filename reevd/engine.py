@@ -54,8 +54,7 @@ class Engine:
     ) -> None:
         self.clock = clock or Clock()
         self.replaced: Callable[[], None] = lambda: None
-        self._pace = pace
-        self._survey = Survey()
+        self._pace, self._survey = pace, Survey()
         self._next_tick = self._retry_at = 0
         self._reasons: dict[str, str] = {}
         self.poll = select.epoll()
@@ -71,6 +70,7 @@ class Engine:
         self._survey.wanted = True
 
     def close(self) -> None:
+        self.patrol.close()
         self._lookout.close()
         self._books.close()
         self.poll.close()
@@ -112,7 +112,7 @@ class Engine:
     @property
     def idle(self) -> bool:
         """Whether no news waits and no scan is under way."""
-        return self.patrol.agenda.next_at() != 0 and not self._survey.under_way and not self._survey.wanted
+        return self.patrol.next_at() != 0 and not self._survey.under_way and not self._survey.wanted
 
     @property
     def scans(self) -> int:
@@ -128,7 +128,7 @@ class Engine:
         told = (self._lookout.reason, self.patrol.refused(self.clock.now()), *self._reasons.values(), *short)
         return Health(
             mode="inotify" if self._lookout.watching else "poll",
-            pending=len(self.patrol.agenda),
+            pending=self.patrol.pending,
             last_rescan_at=rfc3339(last.ended_at) if last.ended_at else None,
             last_rescan_seconds=last.took / SECOND if last.ended_at else None,
             scanned=self._survey.entries,
@@ -171,7 +171,7 @@ class Engine:
     def _pause(self, now: int) -> float:
         if "database" in self._reasons:
             return max(0, self._retry_at - now) / SECOND
-        due = 0 if self._survey.under_way else self.patrol.agenda.next_at()
+        due = 0 if self._survey.under_way else self.patrol.next_at()
         return max(0, min(self._next_tick, self._next_tick if due is None else due) - now) / SECOND
 
     def _take_news(self) -> list[bytes]:

@@ -10,13 +10,16 @@ from reevd.books import Books
 from reevd.bounds import Bounds
 from reevd.clock import Clock
 from reevd.files import Folder
+from reevd.look import NO_LOOKS, NONE_MADE, Looks
 from reevd.model import Decision
 from reevd.names import files_of
+from reevd.readahead import ReadAhead
 from reevd.reader import Reader
-from reevd.reconciler import NONE_MADE
+from reevd.scout import Request
 from reevd.times import SECOND
 
 BATCH = 512
+BACKLOG = 2 * BATCH  # from so much on it is worth another process
 REFUSED_FOR = SECOND
 
 
@@ -43,7 +46,7 @@ class Patrol:
 
     def __init__(self, books: Books, clock: Clock, folder: Folder, bounds: Bounds) -> None:
         self._books, self._clock, self._folder = books, clock, folder
-        self._reader = Reader(folder, bounds)
+        self._reader, self._ahead = Reader(folder, bounds), ReadAhead(folder.descriptor)
         self._refused: str | None = None
         self._refused_at = 0
         self.agenda = Agenda()
@@ -60,9 +63,27 @@ class Patrol:
     def bounds(self, bounds: Bounds) -> None:
         self._reader.bounds = bounds
 
+    @property
+    def pending(self) -> int:
+        """How many executions are to be looked at, now or later."""
+        return len(self.agenda) + len(self._ahead.asked)
+
+    def next_at(self) -> int | None:
+        """When there is something to do: 0 for at once, None for never."""
+        return 0 if self._ahead.asked else self.agenda.next_at()
+
+    def close(self) -> None:
+        self._ahead.close()
+
     def restart(self, folder: Folder) -> None:
         """Forgets what was read: the folder, the database or the clock is another one."""
+        self._recall()
         self._folder, self._reader = folder, Reader(folder, self.bounds)
+        self._ahead = ReadAhead(folder.descriptor)
+
+    def _recall(self) -> None:
+        """What is looked at ahead is to be looked at as if nobody had begun."""
+        self.agenda.add(self._ahead.close())
 
     def hurry(self) -> None:
         """What was put off is due now."""
@@ -74,12 +95,25 @@ class Patrol:
         return self._refused if now <= self._refused_at + REFUSED_FOR else None
 
     def step(self, now: int) -> None:
-        """Looks at what is due, a batch of it."""
+        """Looks at a batch of what is due; where there is much, another process looks at the next one meanwhile."""
         batch = self.agenda.take(now, BATCH)
+        if len(batch) < BATCH and self.agenda.fresh >= BACKLOG:  # second looks, which are in turn with news
+            self._go(batch, now)
+            return
+        asked, found = self._ahead.answer(now)
+        if self.agenda.fresh >= BACKLOG and self._ahead.ask(self._request(batch, now)):
+            batch = []
+        self._go([*asked, *batch], now, found)
+        self._ahead.tidy(now)
+
+    def _request(self, batch: list[str], now: int) -> Request:
+        return Request(batch, now, self._clock.stamp(), self._books.limits, self.bounds)
+
+    def _go(self, batch: list[str], now: int, found: Looks = NO_LOOKS) -> None:
         if not batch:
             return
         try:
-            self._look(batch, now)
+            self._look(batch, now, found=found)
         except Exception:
             self.agenda.add(batch)
             raise
@@ -97,6 +131,7 @@ class Patrol:
 
         One whose files are not as they were read stays, and is looked at. A dry one removes nothing.
         """
+        self._recall()  # what was found before they went must not be stored after it
         known = self._books.store.known(execution_ids)
         going, kept, size = list[str](), dict[str, str](), 0
         for execution_id in execution_ids:
@@ -122,9 +157,11 @@ class Patrol:
                 self._reader.forget(execution_id)
         return Removal(going, size, kept)
 
-    def _look(self, batch: list[str], now: int, made: Mapping[str, Decision] = NONE_MADE) -> None:
+    def _look(
+        self, batch: list[str], now: int, made: Mapping[str, Decision] = NONE_MADE, found: Looks = NO_LOOKS
+    ) -> None:
         outcome = self._books.reconciler.look(
-            self._reader, batch, now, self._clock.stamp(), may_judge=self.judges, made=made, held=self.held
+            self._reader, batch, now, self._clock.stamp(), may_judge=self.judges, made=made, held=self.held, found=found
         )
         # In step with others: each sync for a few at once, and seldom while news waits.
         stride = self.bounds.settle_ns // 2_000 or 1

@@ -12,25 +12,19 @@ import structlog
 
 from reevd import restore
 from reevd.change import Change
-from reevd.derive import VERDICTS, Limits
+from reevd.derive import Limits
 from reevd.endings import Endings
-from reevd.files import TransientError
 from reevd.forget import forget
 from reevd.journal import Journal
+from reevd.look import NO_LOOKS, NONE_MADE, Looks, look
 from reevd.model import Decision, Problem
 from reevd.names import files_of
 from reevd.reader import Reader
-from reevd.reading import Known
 from reevd.store import Store
 from reevd.times import rfc3339
-from reevd.weigh import weigh
 
-RETRY_NS = 500_000_000
 ASKED_FOR = ("queued", "stopped")
-# A batch ends once so much was read: memory, and the wait of who comes after it, have a bound.
-BATCH_BYTES = 16 << 20
 REMEMBERED = 20_000
-NONE_MADE: Mapping[str, Decision] = {}
 
 log = structlog.get_logger("reevd.reconciler")
 
@@ -80,44 +74,24 @@ class Reconciler:
         may_judge: bool,
         made: Mapping[str, Decision] = NONE_MADE,
         held: Container[str] = (),
+        found: Looks = NO_LOOKS,
     ) -> Outcome:
         """Looks at the executions of `batch`. `stamp`: nanoseconds, on the clock that stamps files.
 
-        made: decisions to store with what they make of their executions. held: those that are about to be started
+        made: decisions to store with what they make of their executions. held: those that are about to be started.
+        found: first looks that were taken since these were to be looked at
         """
-        changes: list[Change] = []
-        again: dict[str, int] = {}
-        refused = None
         known = self._store.known(batch)
-        most = reader.taken + BATCH_BYTES
-        looked = 0
-        for execution_id in batch:
-            if reader.taken > most and not made:
-                break
-            looked += 1
-            try:
-                change, wait = self._examine(
-                    reader,
-                    known,
-                    execution_id,
-                    now,
-                    stamp,
-                    may_judge=may_judge,
-                    made=made.get(execution_id),
-                    held=execution_id in held,
-                )
-            except TransientError as error:
-                refused, wait = str(error), RETRY_NS
-            except apsw.Error:
-                raise
-            except Exception as error:  # noqa: BLE001 - one poisoned file must not stop the others
-                changes.append(_poisoned(execution_id, error))
-                wait = None
-                reader.forget(execution_id)
-            else:
-                changes.append(change)
-            if wait is not None:
-                again[execution_id] = wait
+        ahead = [change for change in found.changes if not known.knows(change.execution_id)]
+        done = {change.execution_id for change in ahead}
+        rest = [execution_id for execution_id in batch if execution_id not in done] if done else batch
+        looks = look(
+            reader, rest, now, stamp, known=known, limits=self.limits, may_judge=may_judge, made=made, held=held
+        )
+        changes = [*ahead, *looks.changes]
+        for execution_id, error in looks.failed.items():
+            changes.append(_poisoned(execution_id, error))
+            reader.forget(execution_id)
         began = time.perf_counter()
         try:
             written = self.store(changes, now)
@@ -125,43 +99,11 @@ class Reconciler:
             for change in changes:
                 reader.forget(change.execution_id)
             raise
+        seconds = time.perf_counter() - began
         self._endings.tell([c.execution for c in changes if c.execution], known.executions, now)
-        stamps = [max(f.fingerprint.ctime_ns for f in c.files) for c in changes if c.execution and c.files]
-        return Outcome(written, again, refused, stamps, time.perf_counter() - began, batch[looked:])
-
-    def _examine(
-        self,
-        reader: Reader,
-        known: Known,
-        execution_id: str,
-        now: int,
-        stamp: int,
-        *,
-        may_judge: bool,
-        made: Decision | None,
-        held: bool,
-    ) -> tuple[Change, int | None]:
-        previous = known.executions.get(execution_id)
-        ended = previous is not None and previous.terminal
-        reading = reader.read(execution_id, known.files, now, stamp, ended=ended)
-        waits = [part.again for part in (reading.session_part, reading.otel_part) if part.again is not None]
-        change = weigh(
-            execution_id,
-            reading,
-            previous,
-            tuple(known.decisions.get(execution_id, ())),
-            now,
-            stamp,
-            limits=self.limits,
-            settle=reader.bounds.settle_ns // 1000,
-            may_judge=may_judge,
-            made=(made,) if made else (),
-            held=held,
-        )
-        if any(decision.kind in VERDICTS for decision in change.decisions):
-            # Given up: what stands after the telemetry's last newline is a line now, and no more will come.
-            waits.append(0)
-        return change, min(waits) if waits else None
+        stamps = [max([f.fingerprint.ctime_ns for f in c.files]) for c in changes if c.execution and c.files]
+        again = looks.again | {i: wait for i, wait in found.again.items() if i in done}
+        return Outcome(written, again, looks.refused, stamps, seconds, rest[len(rest) - looks.left :])
 
     def store(self, changes: Iterable[Change], now: int) -> list[str]:
         """Stores the changes. Returns the executions whose row changed."""
@@ -209,7 +151,7 @@ class Reconciler:
 
 
 def _poisoned(execution_id: str, error: Exception) -> Change:
-    log.exception("look failed", execution_id=execution_id)
+    log.error("look failed", execution_id=execution_id, exc_info=error)
     message = f"reading it failed inside reevd, which is a defect: {type(error).__name__}: {error}"
     problem = Problem(f"session_{execution_id}.json", execution_id, "internal", message)
     return Change(execution_id, problems=(problem,))

@@ -25,29 +25,26 @@ def weigh(
     limits: Limits,
     settle: int,
     may_judge: bool,
-    made: tuple[Decision, ...] = (),
+    made: Decision | None = None,
     held: bool = False,
 ) -> Change:
     """What the reading changes.
 
     now in microseconds, on our clock; stamp in nanoseconds, on the clock that stamps files; settle in
-    microseconds; may_judge: whether a verdict may be spoken yet; made: decisions that are new with this
+    microseconds; may_judge: whether a verdict may be spoken yet; made: a decision that is new with this
     look; held: whether its runner is about to be started, or was and lives, so that silence says nothing.
     """
-    parts = (reading.session_part, reading.otel_part)
-    rows = (parts[0].row, parts[1].row)
-    change = Change(
-        execution_id,
-        files=tuple([row for row in rows if row]),
-        gone=tuple([part.name for part in parts if part.vanished]),
-        problems=tuple([part.problem for part in parts if part.problem]),
-        solved=tuple([part.name for part in parts if not part.problem]),
-        decisions=made,
-    )
+    parts = session, otel = (reading.session_part, reading.otel_part)
+    row, otel_row = session.row, otel.row
+    files = tuple(filter(None, (row, otel_row)))
+    gone = tuple([part.name for part in parts if part.vanished])
+    problems = tuple(filter(None, (session.problem, otel.problem)))
+    solved = tuple([part.name for part in parts if not part.problem])
+    new = (made,) if made else ()
     if made:
-        decisions = (*(d for d in decisions if d.kind not in {m.kind for m in made}), *made)
+        decisions = (*(d for d in decisions if d.kind != made.kind), made)
     if (not made and _torn(reading, previous, now, settle)) or not _known(parts, previous, decisions):
-        return change
+        return Change(execution_id, None, None, files, gone, problems, solved, new)
     kept = _kept(reading, previous, decisions)
     shown = _shown_calls(reading, previous, kept=kept)
     count = len(shown) if shown is not None else previous.tool_calls if previous else 0
@@ -59,14 +56,20 @@ def weigh(
     verdict = rules.judge(evidence, now, limits) if may_judge else None
     if verdict is not None:
         evidence = evidence._replace(decisions=(*decisions, verdict))
-    row = rules.derive(evidence, now, limits)
-    same = previous is not None and _same(row, previous)
-    lasting = row.terminal and (verdict or made or _outlives(rows[0], previous, row))
-    return change._replace(
-        execution=None if same else row,
-        calls=_calls(reading, previous, shown, unchanged=rows[0] is None),
-        decisions=(*made, verdict) if verdict else made,
-        archive=(previous if same else row) if lasting else None,
+        new = (*new, verdict)
+    execution = rules.derive(evidence, now, limits)
+    same = previous is not None and _same(execution, previous)
+    lasting = execution.terminal and (new or _outlives(row, previous, execution))
+    return Change(
+        execution_id,
+        execution=None if same else execution,
+        calls=_calls(reading, previous, shown, unchanged=row is None),
+        files=files,
+        gone=gone,
+        problems=problems,
+        solved=solved,
+        decisions=new,
+        archive=(previous if same else execution) if lasting else None,
     )
 
 

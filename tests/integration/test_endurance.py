@@ -9,7 +9,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from reevd import lookout, otel_file, reader, reconciler
+from reevd import look, lookout, otel_file, reader
 from reevd.bounds import Bounds
 from reevd.derive import Limits
 from reevd.model import Decision
@@ -46,7 +46,7 @@ def test_calls_without_end_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None
 def test_many_long_telemetries_are_each_read_to_the_end(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """More than are remembered, each longer than what is read at once: none begins again for another's sake."""
     monkeypatch.setattr(reader, "REMEMBERED", 6)
-    monkeypatch.setattr(reconciler, "BATCH_BYTES", 3 << 20)
+    monkeypatch.setattr(look, "MOST_BYTES", 3 << 20)
     bench.bounds = Bounds(settle_ns=1_000_000, budget=2 << 20)
     line = json.dumps({"event_type": "ToolInput", "tool_input": {"tool_name": "long", "tool_args": {"x": "y" * 900}}})
     for number in range(12):
@@ -58,7 +58,7 @@ def test_many_long_telemetries_are_each_read_to_the_end(bench: Bench, monkeypatc
 
 def test_a_batch_of_large_files_is_taken_in_parts(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between two of them, news has its turn, and memory is given back."""
-    monkeypatch.setattr(reconciler, "BATCH_BYTES", 300_000)
+    monkeypatch.setattr(look, "MOST_BYTES", 300_000)
     engine = bench.start()
     sizes: list[int] = []
     engine.patrol.changed = lambda ids: sizes.append(len(ids))

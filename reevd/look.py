@@ -1,0 +1,106 @@
+"""Looks at executions: their files read, and what they say weighed against what is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping, Sequence
+from typing import NamedTuple
+
+from reevd.change import Change
+from reevd.derive import VERDICTS, Limits
+from reevd.files import TransientError
+from reevd.model import Decision
+from reevd.reader import Reader
+from reevd.reading import Known, Part, Reading
+from reevd.weigh import weigh
+
+RETRY_NS = 500_000_000
+# A look at many ends once so much was read: memory, and the wait of who comes after, have a bound.
+MOST_BYTES = 16 << 20
+NONE_MADE: Mapping[str, Decision] = {}
+NOTHING_KNOWN = Known({}, {}, {})
+
+
+class Looks(NamedTuple):
+    """What the executions that were looked at change.
+
+    again: execution to nanoseconds until the next look. refused: why files could not be opened, where the host is to
+    blame. failed: those that a defect of ours kept from being looked at. left: how many were not looked at, since
+    there was so much to read
+    """
+
+    changes: list[Change]
+    again: dict[str, int]
+    refused: str | None
+    failed: dict[str, Exception]
+    left: int
+
+
+NO_LOOKS = Looks([], {}, None, {}, 0)
+
+
+def look(
+    reader: Reader,
+    execution_ids: Sequence[str],
+    now: int,
+    stamp: int,
+    *,
+    known: Known = NOTHING_KNOWN,
+    limits: Limits,
+    may_judge: bool,
+    made: Mapping[str, Decision] = NONE_MADE,
+    held: Container[str] = (),
+) -> Looks:
+    """Reads them all, then weighs them all, which takes a quarter less time than one after the other.
+
+    The arguments are `weigh`'s, for many.
+    """
+    again: dict[str, int] = {}
+    refused = None
+    failed: dict[str, Exception] = {}
+    readings: list[tuple[str, Reading]] = []
+    most = reader.taken + MOST_BYTES
+    left = len(execution_ids)
+    for execution_id in execution_ids:
+        if reader.taken > most and not made:
+            break
+        left -= 1
+        previous = known.executions.get(execution_id)
+        ended = previous is not None and previous.terminal
+        try:
+            readings.append((execution_id, reader.read(execution_id, known.files, now, stamp, ended=ended)))
+        except TransientError as error:
+            refused, again[execution_id] = str(error), RETRY_NS
+        except Exception as error:  # noqa: BLE001 - one poisoned file must not stop the others
+            failed[execution_id] = error
+    changes = []
+    for execution_id, reading in readings:
+        try:
+            change = weigh(
+                execution_id,
+                reading,
+                known.executions.get(execution_id),
+                tuple(known.decisions.get(execution_id, ())),
+                now,
+                stamp,
+                limits=limits,
+                settle=reader.bounds.settle_ns // 1000,
+                may_judge=may_judge,
+                made=made.get(execution_id),
+                held=execution_id in held,
+            )
+        except Exception as error:  # noqa: BLE001 - as above
+            failed[execution_id] = error
+            continue
+        changes.append(change)
+        wait = _wait(reading.session_part, reading.otel_part)
+        if change.decisions and any(decision.kind in VERDICTS for decision in change.decisions):
+            wait = 0  # given up: what stands after the telemetry's last newline is a line now, and no more will come
+        if wait is not None:
+            again[execution_id] = wait
+    return Looks(changes, again, refused, failed, left)
+
+
+def _wait(session: Part, otel: Part) -> int | None:
+    if session.again is None or otel.again is None:
+        return otel.again if session.again is None else session.again
+    return min(session.again, otel.again)

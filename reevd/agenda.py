@@ -52,10 +52,20 @@ class Agenda:
 
         Not both, since second looks may have to be synced, and news would wait for that.
         """
-        few = max(1, min(most // FAIRNESS, max(FEW, len(self._heap) // SHARE)))
-        second = self._second(now, few) if self._owed or not self._news else []
+        second = self._second(now, self._few(most)) if self._owed or not self._news else []
         self._owed = not second
         return second or self._fresh(most)
+
+    def take_both(self, now: int, most: int) -> tuple[list[str], list[str]]:
+        """The same where much news waits: up to `most` news, and second looks beside them.
+
+        What is stored is synced anyway by then, and a turn of their own would cost the news another sync.
+        """
+        second = self._second(now, self._few(most))
+        return self._fresh(most), second
+
+    def _few(self, most: int) -> int:
+        return max(1, min(most // FAIRNESS, max(FEW, len(self._heap) // SHARE)))
 
     def _second(self, now: int, most: int) -> list[str]:
         taken = list[str]()

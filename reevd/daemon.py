@@ -189,7 +189,9 @@ class _Daemon:
             if time.monotonic() >= self._cases_at:
                 self._read_cases()
             presence.sign()
-            if self._desk.meters is None and presence.settled:
+            if self._desk.meters is not None:
+                self._desk.meters.step()
+            elif presence.settled:
                 self._measure()
             if self._reloading:
                 self._tune(presence)

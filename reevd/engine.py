@@ -57,6 +57,7 @@ class Engine:
         self._pace, self._survey = pace, Survey()
         self._next_tick = self._retry_at = 0
         self._reasons: dict[str, str] = {}
+        self._odd: list[bytes] = []  # names without a valid id, to be told
         self.poll = select.epoll()
         self._books = Books(database, self.clock, limits, vfs)
         self._lookout = Lookout(folder, self.poll)
@@ -143,9 +144,9 @@ class Engine:
         """One round. Returns the seconds until the next is due; an event may call for it sooner."""
         now = self.clock.now()
         try:
-            odd = self._take_news()
+            self._take_news()
             if "database" not in self._reasons or (now >= self._retry_at and self._recovered()):
-                self._work(odd, now)
+                self._work(now)
         except StoringError as error:
             self._fail(error, now)
         except (apsw.CorruptError, apsw.NotADBError) as error:
@@ -154,10 +155,12 @@ class Engine:
             self._fail(StoringError(str(error) or type(error).__name__), now)
         return self._pause(self.clock.now())
 
-    def _work(self, odd: list[bytes], now: int) -> None:
-        if odd:
-            self._books.reconciler.store([Change("", problems=tuple(map(odd_name, odd)))], now)
+    def _work(self, now: int) -> None:
+        if self._odd:
+            self._books.reconciler.store([Change("", problems=tuple(map(odd_name, self._odd)))], now)
+            self._odd.clear()
         self.patrol.step(now)
+        self._take_news()  # before the kernel's queue is full: scanning takes its time too
         self._go_on_scanning(now)
         if not self.ready and self.scans and self.idle:
             self.patrol.judges = True
@@ -174,21 +177,24 @@ class Engine:
         due = 0 if self._survey.under_way else self.patrol.next_at()
         return max(0, min(self._next_tick, self._next_tick if due is None else due) - now) / SECOND
 
-    def _take_news(self) -> list[bytes]:
-        """Notes what is to be looked at. Returns names without a valid id. Also while the disk fails: news wake us."""
+    def _take_news(self) -> None:
+        """Notes what is to be looked at. Also while the disk fails: news wake us."""
         news = self._lookout.take()
         if news.replaced:
             self.patrol.restart(self._lookout.folder)
             self._survey.restart()
-        self._survey.wanted |= news.lost
+        if news.lost:
+            self._survey.lost(self.clock.now())
         self.patrol.agenda.add(news.ids)
-        return news.odd
+        self._odd += news.odd
 
     def _go_on_scanning(self, now: int) -> None:
         until = 2 * self.clock.now() - now  # as long as the looks took: in turn with them, and not in their way
         folder, agenda = self._lookout.folder, self.patrol.agenda
         try:
-            scan = self._survey.step(folder, self.store, agenda, now, enough=lambda: self.clock.now() >= until)
+            scan = self._survey.step(
+                folder, self.store, agenda, now, busy=self.patrol.busy, enough=lambda: self.clock.now() >= until
+            )
         except OSError as error:
             self._survey.put_off(now + RETRY)
             self._reasons["scan"] = f"the sessions folder cannot be scanned: {error}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -15,6 +16,8 @@ from reevd.retention import Retention
 from reevd.runs.executor import Executor
 
 LATENCY = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
+# Latencies that are recorded at once, and that may wait until nothing else is to be done.
+PART, MOST_WAITING = 500, 100_000
 TRANSACTION = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 
 
@@ -38,6 +41,7 @@ class Meters:
             "Of the transactions that store what was read.",
             explicit_bucket_boundaries_advisory=TRANSACTION,
         )
+        self._engine, self._latencies = engine, array("d")
         engine.patrol.measure = self._measure
 
         def observe(value: Callable[[], float]) -> list[Callable[[CallbackOptions], list[Observation]]]:
@@ -86,10 +90,22 @@ class Meters:
 
     def _measure(self, latencies: list[float], transaction: float) -> None:
         self._transaction.record(transaction)
-        for latency in latencies:
+        self._latencies.extend(latencies)
+        if len(self._latencies) >= MOST_WAITING:
+            self._record(MOST_WAITING)
+
+    def step(self) -> None:
+        """To be called again and again: to record a value takes as long as a tenth of the look that it is about."""
+        if self._latencies and self._engine.idle:
+            self._record(PART)
+
+    def _record(self, most: int) -> None:
+        for latency in self._latencies[:most]:
             self._latency.record(latency)
+        del self._latencies[:most]
 
     def text(self) -> str:
+        self._record(len(self._latencies))
         return self._exposition.text().decode()
 
     def close(self) -> None:

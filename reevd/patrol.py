@@ -10,16 +10,16 @@ from reevd.books import Books
 from reevd.bounds import Bounds
 from reevd.clock import Clock
 from reevd.files import Folder
+from reevd.first_look import Request
 from reevd.look import NO_LOOKS, NONE_MADE, Looks
 from reevd.model import Decision
 from reevd.names import files_of
 from reevd.readahead import ReadAhead
 from reevd.reader import Reader
-from reevd.scout import Request
 from reevd.times import SECOND
 
 BATCH = 512
-BACKLOG = 2 * BATCH  # from so much on it is worth another process
+BACKLOG = 3 * BATCH
 REFUSED_FOR = SECOND
 
 
@@ -64,6 +64,11 @@ class Patrol:
         self._reader.bounds = bounds
 
     @property
+    def busy(self) -> bool:
+        """Whether so much waits that another process is worth it."""
+        return self.agenda.fresh >= BACKLOG
+
+    @property
     def pending(self) -> int:
         """How many executions are to be looked at, now or later."""
         return len(self.agenda) + len(self._ahead.asked)
@@ -96,24 +101,24 @@ class Patrol:
 
     def step(self, now: int) -> None:
         """Looks at a batch of what is due; where there is much, another process looks at the next one meanwhile."""
-        batch = self.agenda.take(now, BATCH)
-        if len(batch) < BATCH and self.agenda.fresh >= BACKLOG:  # second looks, which are in turn with news
-            self._go(batch, now)
-            return
-        asked, found = self._ahead.answer(now)
-        if self.agenda.fresh >= BACKLOG and self._ahead.ask(self._request(batch, now)):
-            batch = []
-        self._go([*asked, *batch], now, found)
+        asked, looks = self._ahead.answer(now)
+        if self.busy:
+            fresh, batch = self.agenda.take_both(now, BATCH)
+            if not self._ahead.ask(self._request(fresh, now)):
+                batch += fresh
+        else:
+            batch = self.agenda.take(now, BATCH)
+        self._go([*asked, *batch], now, looks)
         self._ahead.tidy(now)
 
     def _request(self, batch: list[str], now: int) -> Request:
         return Request(batch, now, self._clock.stamp(), self._books.limits, self.bounds)
 
-    def _go(self, batch: list[str], now: int, found: Looks = NO_LOOKS) -> None:
+    def _go(self, batch: list[str], now: int, looks: Looks = NO_LOOKS) -> None:
         if not batch:
             return
         try:
-            self._look(batch, now, found=found)
+            self._look(batch, now, looks=looks)
         except Exception:
             self.agenda.add(batch)
             raise
@@ -158,10 +163,10 @@ class Patrol:
         return Removal(going, size, kept)
 
     def _look(
-        self, batch: list[str], now: int, made: Mapping[str, Decision] = NONE_MADE, found: Looks = NO_LOOKS
+        self, batch: list[str], now: int, made: Mapping[str, Decision] = NONE_MADE, looks: Looks = NO_LOOKS
     ) -> None:
         outcome = self._books.reconciler.look(
-            self._reader, batch, now, self._clock.stamp(), may_judge=self.judges, made=made, held=self.held, found=found
+            self._reader, batch, now, self._clock.stamp(), may_judge=self.judges, made=made, held=self.held, found=looks
         )
         # In step with others: each sync for a few at once, and seldom while news waits.
         stride = self.bounds.settle_ns // 2_000 or 1

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 
 import structlog
 
+from reevd.first_look import Answer, Request
 from reevd.look import NO_LOOKS, Looks
-from reevd.scout import Request
 from reevd.times import SECOND
 
 # Microseconds: not asked for so long, it ends; when it failed, so long none is started.
@@ -68,12 +68,14 @@ class ReadAhead:
             poll = select.poll()
             poll.register(output, select.POLLIN)
             if not poll.poll(ANSWER_MS):
-                raise TimeoutError(f"no answer for {ANSWER_MS / 1000:g} s")
-            looks: Looks = pickle.load(output)  # noqa: S301 - our own process made it
-        except (OSError, EOFError, pickle.UnpicklingError) as error:
-            self._fail(str(error) or "it ended", now)
-            looks = NO_LOOKS
-        return asked, looks
+                raise TimeoutError(f"it did not answer for {ANSWER_MS / 1000:g} s")
+            answer: Answer = pickle.load(output)  # noqa: S301 - our own process made it
+            return asked, answer.looks()
+        except EOFError:
+            self._fail("it ended", now)
+        except Exception as error:  # noqa: BLE001 - whatever it may be, the engine goes on without
+            self._fail(f"{type(error).__name__}: {error}", now)
+        return asked, NO_LOOKS
 
     def tidy(self, now: int) -> None:
         """Ends a process that has nothing to do."""

@@ -9,40 +9,11 @@ from __future__ import annotations
 import pickle
 import signal
 import sys
-from collections.abc import Sequence
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
-from reevd.bounds import Bounds
-from reevd.derive import Limits
 from reevd.files import Folder
-from reevd.look import NO_LOOKS, Looks, look
+from reevd.first_look import first_looks
 from reevd.memory import calm
-from reevd.reader import Reader
-
-
-class Request(NamedTuple):
-    """Which executions to look at, and what `look` needs beside their files."""
-
-    execution_ids: Sequence[str]
-    now: int
-    stamp: int
-    limits: Limits
-    bounds: Bounds
-
-
-def first_looks(folder: Folder, request: Request) -> Looks:
-    """Of the looks those that found an end."""
-    ids, now, stamp, limits, bounds = request
-    looks = look(Reader(folder, bounds), ids, now, stamp, limits=limits, may_judge=False)
-    ended = [
-        change
-        for change in looks.changes
-        if change.execution is not None
-        and change.execution.terminal
-        and not change.problems
-        and looks.again.get(change.execution_id) != 0
-    ]
-    return NO_LOOKS._replace(changes=ended, again=looks.again)
 
 
 def serve(folder: Folder, requests: BinaryIO, answers: BinaryIO) -> None:

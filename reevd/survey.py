@@ -12,6 +12,7 @@ from reevd.agenda import Agenda
 from reevd.files import Folder
 from reevd.rescan import Rescan
 from reevd.store import Store
+from reevd.times import SECOND
 
 
 class Scanned(NamedTuple):
@@ -34,7 +35,7 @@ class Survey:
         self.last = Scanned()
         self.wanted = True
         self._scan: Rescan | None = None
-        self._not_before = 0
+        self._not_before = self._lost_at = 0
 
     @property
     def under_way(self) -> bool:
@@ -49,6 +50,10 @@ class Survey:
         """What `done` will have reached when a scan that begins after now has ended."""
         self.wanted = True
         return self.done + (2 if self._scan else 1)
+
+    def lost(self, now: int) -> None:
+        """Events were lost, and maybe more will be: a scan once there is less to do, or after a second."""
+        self.wanted, self._lost_at = True, self._lost_at or now
 
     def restart(self) -> None:
         """What the scan under way has found is void: from the beginning, as soon as can be."""
@@ -66,16 +71,18 @@ class Survey:
             self.wanted |= now - self.last.ended_at >= max(pause, 10 * self.last.took)
 
     def step(
-        self, folder: Folder, store: Store, agenda: Agenda, now: int, *, enough: Callable[[], bool]
+        self, folder: Folder, store: Store, agenda: Agenda, now: int, *, busy: bool, enough: Callable[[], bool]
     ) -> Rescan | None:
         """Goes on, or begins where one is wanted. The scan: what it found is to be taken; None: nothing to do.
 
-        enough: asked after each part of the folder, whether to leave it at that for now
+        busy: whether there is much else to do. enough: asked after each part of the folder, whether to leave it at that
         """
         if self._scan is None:
             if not self.wanted or now < max(self._not_before, self.last.ended_at + self.last.took):
                 return None
-            self.wanted = False
+            if busy and now < self._lost_at + SECOND:
+                return None
+            self.wanted, self._lost_at = False, 0
             self._scan = Rescan(folder, store, now, agenda)
         self._scan.step()
         while not self._scan.ended and not enough():

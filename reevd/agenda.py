@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from itertools import islice
+from typing import NamedTuple
 
 # Second looks come in turn with news, and fewer at once: neither makes the other wait for long.
 FAIRNESS = 16
@@ -12,11 +14,20 @@ FAIRNESS = 16
 FEW, SHARE = 8, 64
 
 
+class Batch(NamedTuple):
+    """`alone`: those of the news of which only the session file is known to have changed."""
+
+    news: list[str]
+    alone: frozenset[str]
+    second: list[str]
+
+
 class Agenda:
     """Execution ids to look at: at once, or at a time (microseconds)."""
 
     def __init__(self) -> None:
         self._news: OrderedDict[str, None] = OrderedDict()
+        self._alone: set[str] = set()
         self._at: dict[str, int] = {}
         self._heap: list[tuple[int, str]] = []
         self._owed = False
@@ -33,6 +44,13 @@ class Agenda:
         return execution_id in self._news or execution_id in self._at
 
     def add(self, execution_ids: Iterable[str]) -> None:
+        ids = dict.fromkeys(execution_ids)
+        self._news.update(ids)
+        self._alone.difference_update(ids)
+
+    def add_sessions(self, execution_ids: Collection[str]) -> None:
+        """Those of which the session file is news, and of their telemetry nothing was heard."""
+        self._alone.update([i for i in execution_ids if i not in self])
         self._news.update(dict.fromkeys(execution_ids))
 
     def add_later(self, execution_id: str, at: int) -> None:
@@ -56,13 +74,14 @@ class Agenda:
         self._owed = not second
         return second or self._fresh(most)
 
-    def take_both(self, now: int, most: int) -> tuple[list[str], list[str]]:
+    def take_many(self, now: int, most: int) -> Batch:
         """The same where much news waits: up to `most` news, and second looks beside them.
 
         What is stored is synced anyway by then, and a turn of their own would cost the news another sync.
         """
         second = self._second(now, self._few(most))
-        return self._fresh(most), second
+        alone = self._alone.intersection(islice(self._news, most))
+        return Batch(self._fresh(most), frozenset(alone), second)
 
     def _few(self, most: int) -> int:
         return max(1, min(most // FAIRNESS, max(FEW, len(self._heap) // SHARE)))
@@ -75,6 +94,7 @@ class Agenda:
                 del self._at[execution_id]
                 self._news.pop(execution_id, None)
                 taken.append(execution_id)
+        self._alone.difference_update(taken)
         return taken
 
     def _fresh(self, most: int) -> list[str]:
@@ -84,6 +104,7 @@ class Agenda:
             taken.append(execution_id)
             # The look that follows says anew whether another is due.
             self._at.pop(execution_id, None)
+        self._alone.difference_update(taken)
         return taken
 
     def next_at(self) -> int | None:

@@ -185,6 +185,7 @@ class Engine:
             self._survey.restart()
         if news.lost:
             self._survey.lost(self.clock.now())
+        self.patrol.agenda.add_sessions(news.sessions)
         self.patrol.agenda.add(news.ids)
         self._odd += news.odd
 
@@ -199,7 +200,10 @@ class Engine:
             self._survey.put_off(now + RETRY)
             self._reasons["scan"] = f"the sessions folder cannot be scanned: {error}"
             return
-        agenda.add(scan.take() if scan else ())
+        if scan:
+            found, sessions = scan.take()
+            agenda.add_sessions(sessions)
+            agenda.add(found)
         if scan and scan.ended:
             gone = tuple(path for path in self._books.reconciler.problems - scan.odd.keys() if not ids((path,)))
             self._books.reconciler.store([Change("", problems=tuple(scan.odd.values()), solved=gone)], now)

@@ -20,13 +20,18 @@ from reevd.reading import FileRow
 
 
 class Request(NamedTuple):
-    """Which executions to look at, and what `look` needs beside their files."""
+    """Which executions to look at, and what `look` needs beside their files.
+
+    place: where in the file of answers the answer begins
+    """
 
     execution_ids: Sequence[str]
+    alone: frozenset[str]
     now: int
     stamp: int
     limits: Limits
     bounds: Bounds
+    place: int = 0
 
 
 class Answer(NamedTuple):
@@ -43,10 +48,10 @@ class Answer(NamedTuple):
 
 
 def first_looks(folder: Folder, request: Request) -> Answer:
-    ids, now, stamp, limits, bounds = request
-    looks = look(Reader(folder, bounds), ids, now, stamp, limits=limits, may_judge=False)
+    ids, alone, now, stamp, limits, bounds, _ = request
+    looks = look(Reader(folder, bounds), ids, now, stamp, limits=limits, may_judge=False, alone=alone)
     ended = [
-        _plain(change, change.execution)
+        _plain(change, change.execution, change.solved[:1] if change.execution_id in alone else change.solved)
         for change in looks.changes
         if change.execution is not None
         and change.execution.terminal
@@ -56,11 +61,14 @@ def first_looks(folder: Folder, request: Request) -> Answer:
     return Answer(ended, looks.again)
 
 
-def _plain(change: Change, execution: Execution) -> tuple[Any, ...]:
-    """Of a first look without a decision, in which nothing can have gone."""
+def _plain(change: Change, execution: Execution, solved: tuple[str, ...]) -> tuple[Any, ...]:
+    """Of a first look without a decision, in which nothing can have gone.
+
+    solved: the files that were looked at, the session file first: what is wrong with another may be so still
+    """
     calls = [tuple(call) for call in change.calls.calls] if change.calls else []
     files = [(file.name, tuple(file.fingerprint), file.mark) for file in change.files]
-    return tuple(execution), calls, files, change.solved, change.archive is not None
+    return tuple(execution), calls, files, solved, change.archive is not None
 
 
 def _change(

@@ -20,19 +20,21 @@ log = structlog.get_logger("reevd.lookout")
 
 
 class News(NamedTuple):
-    """ids: executions whose files may have changed. odd: names without a valid id. lost: look at everything.
+    """ids: executions whose files may have changed; sessions: those of which it can be but the session file.
 
-    replaced: it is another folder than before, and nothing that was known of the old one counts
+    odd: names without a valid id. lost: look at everything. replaced: it is another folder than before, and nothing
+    that was known of the old one counts
     """
 
     ids: set[str]
+    sessions: set[str]
     odd: list[bytes]
     lost: bool = False
     replaced: bool = False
 
 
 PREFIXES = (b"session_", b"enhanced_otel_", b"otel_")
-NO_NEWS = News(set(), [])
+NO_NEWS = News(set(), set(), [])
 
 
 class Lookout:
@@ -81,11 +83,11 @@ class Lookout:
         if not names and not lost:
             return NO_NEWS
         self.losses += lost
-        news = News(set(), [], lost)
+        news = News(set(), set(), [], lost)
         for raw in names:
             name = classify(raw) if raw.startswith(PREFIXES) else None
             if name and name.execution_id:
-                news.ids.add(name.execution_id)
+                (news.sessions if name.kind == "session" else news.ids).add(name.execution_id)
             elif name and self.folder.has(raw):
                 news.odd.append(raw)
         return news
@@ -103,7 +105,7 @@ class Lookout:
         folder.close()
         if watch:
             watch.close()
-        return News(set(), [], lost=True, replaced=True)
+        return News(set(), set(), [], lost=True, replaced=True)
 
     def close(self) -> None:
         if self._watch:

@@ -65,17 +65,17 @@ class Patrol:
 
     @property
     def busy(self) -> bool:
-        """Whether so much waits that another process is worth it."""
-        return self.agenda.fresh >= BACKLOG
+        """Whether so much waits that another process is worth it, or keeps it going."""
+        return self.agenda.fresh >= (BATCH if len(self._ahead) else BACKLOG)
 
     @property
     def pending(self) -> int:
         """How many executions are to be looked at, now or later."""
-        return len(self.agenda) + len(self._ahead.asked)
+        return len(self.agenda) + len(self._ahead)
 
     def next_at(self) -> int | None:
         """When there is something to do: 0 for at once, None for never."""
-        return 0 if self._ahead.asked else self.agenda.next_at()
+        return 0 if len(self._ahead) else self.agenda.next_at()
 
     def close(self) -> None:
         self._ahead.close()
@@ -102,17 +102,15 @@ class Patrol:
     def step(self, now: int) -> None:
         """Looks at a batch of what is due; where there is much, another process looks at the next one meanwhile."""
         asked, looks = self._ahead.answer(now)
-        if self.busy:
-            fresh, batch = self.agenda.take_both(now, BATCH)
-            if not self._ahead.ask(self._request(fresh, now)):
-                batch += fresh
-        else:
-            batch = self.agenda.take(now, BATCH)
-        self._go([*asked, *batch], now, looks)
+        batch = list(asked)
+        while self.busy and self._ahead.room(now):
+            many = self.agenda.take_many(now, BATCH)
+            batch += many.second
+            request = Request(many.news, many.alone, now, self._clock.stamp(), self._books.limits, self.bounds)
+            if not self._ahead.ask(request):
+                batch += many.news
+        self._go(batch or self.agenda.take(now, BATCH), now, looks)
         self._ahead.tidy(now)
-
-    def _request(self, batch: list[str], now: int) -> Request:
-        return Request(batch, now, self._clock.stamp(), self._books.limits, self.bounds)
 
     def _go(self, batch: list[str], now: int, looks: Looks = NO_LOOKS) -> None:
         if not batch:

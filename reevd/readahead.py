@@ -1,7 +1,6 @@
 """First looks taken ahead, by a second process, while the engine stores what that found before.
 
-A first look that finds an execution ended is the same whoever takes it: only such are handed over. All others the
-engine takes itself, and so all of them where there is no such process. Losing it costs time and nothing else.
+It costs nothing but time to lose that process, or to have none: then the engine takes those looks itself.
 """
 
 from __future__ import annotations
@@ -10,8 +9,10 @@ import contextlib
 import os
 import pickle
 import select
+import socket
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Sequence
 
 import structlog
@@ -20,87 +21,132 @@ from reevd.first_look import Answer, Request
 from reevd.look import NO_LOOKS, Looks
 from reevd.times import SECOND
 
-# Microseconds: not asked for so long, it ends; when it failed, so long none is started.
+# How many requests are under way at most: enough that neither waits for the other while one of them takes longer.
+DEPTH = 3
+# Microseconds: not asked for so long, it ends; after a failure, so long none is started.
 IDLE, PAUSE = 3 * SECOND, 60 * SECOND
-ANSWER_MS = 10_000  # a disk may take its time
-PIPE_BYTES = 1 << 20  # what the kernel lets anybody have: most of an answer, so that the next one is begun
-
+ANSWER_SECONDS = 10.0  # a disk may take its time
+PLACE = 1 << 32  # bytes between two answers, of which a file in memory takes those that are written
 
 log = structlog.get_logger("reevd.readahead")
 
 
-class ReadAhead:
-    """At most one request is under way. `asked`: the executions that it is about.
+class _Scout:
+    """The process; the file in memory that it leaves answers in, of which no pipe would hold one."""
 
-    folder: the descriptor of the sessions folder
-    """
+    def __init__(self, folder: int) -> None:
+        self._answers = os.memfd_create("reevd-looks")
+        self._end, end = socket.socketpair()
+        self._end.settimeout(ANSWER_SECONDS)
+        self._begun = False
+        passed = (folder, end.fileno(), self._answers)
+        try:
+            with end:
+                command = [sys.executable, "-m", "reevd.scout", *map(str, passed)]
+                self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=passed)
+        except BaseException:
+            self._let_go()
+            raise
+
+    def ready(self) -> bool:
+        """Whether it has begun: to load what it needs takes as long as a thousand looks."""
+        if not self._begun and select.select([self._end], [], [], 0)[0]:
+            self._begun = bool(self._end.recv(1))
+            if not self._begun:
+                raise EOFError("it did not start")
+        return self._begun
+
+    def ask(self, request: Request) -> None:
+        self._end.sendall(pickle.dumps(request, pickle.HIGHEST_PROTOCOL))
+
+    def answer(self, place: int) -> Answer:
+        told = self._end.recv(8, socket.MSG_WAITALL)
+        if len(told) < 8:
+            raise EOFError("it ended")
+        answer: Answer = pickle.loads(os.pread(self._answers, int.from_bytes(told), place))  # noqa: S301 - it is ours
+        return answer
+
+    def close(self) -> None:
+        self._process.kill()  # it holds nothing that could be lost
+        with contextlib.suppress(subprocess.TimeoutExpired):  # a disk that hangs keeps it
+            self._process.wait(1)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        self._end.close()
+        os.close(self._answers)
+
+
+class ReadAhead:
+    """`folder`: the descriptor of the sessions folder. What is asked for is answered in its order."""
 
     def __init__(self, folder: int) -> None:
         self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
-        self._used_at = self._not_before = 0
+        self._scout: _Scout | None = None
+        self._asked: deque[tuple[int, Sequence[str]]] = deque()
+        self._count = self._used_at = self._not_before = 0
         self._able = len(os.sched_getaffinity(0)) > 1  # on one core, two take longer than one
-        self.asked: Sequence[str] = ()
+
+    def __len__(self) -> int:
+        """How many executions are looked at by now."""
+        return sum(len(ids) for _, ids in self._asked)
+
+    def room(self, now: int) -> bool:
+        """Whether more can be asked for."""
+        if not self._able or len(self._asked) >= DEPTH or now < self._not_before:
+            return False
+        self._used_at = now
+        try:
+            self._scout = self._scout or _Scout(self._folder)
+            return self._scout.ready()
+        except (OSError, EOFError) as error:
+            self._fail(error, now)
+            return False
 
     def ask(self, request: Request) -> bool:
-        """Has these looked at; false where that cannot be had: look yourself."""
-        if not self._able or request.now < self._not_before:
-            return False
+        """Has these looked at, where there is room; false where that failed: look yourself."""
+        place = self._count % DEPTH * PLACE
         try:
-            process = self._process = self._process or self._start()
-            assert process.stdin is not None
-            pickle.dump(request, process.stdin, pickle.HIGHEST_PROTOCOL)
-            process.stdin.flush()
+            assert self._scout is not None
+            self._scout.ask(request._replace(place=place))
         except OSError as error:
-            self._fail(str(error), request.now)
+            self._fail(error, request.now)
             return False
-        self._used_at, self.asked = request.now, request.execution_ids
+        self._count += 1
+        self._asked.append((place, request.execution_ids))
         return True
 
     def answer(self, now: int) -> tuple[Sequence[str], Looks]:
-        """What was asked for, with the looks that were taken; waits for them."""
-        asked, self.asked = self.asked, ()
-        if not asked or self._process is None:
-            return asked, NO_LOOKS
-        output = self._process.stdout
-        assert output is not None
+        """What was asked for first, with the looks that were taken; waits for them. Nothing where nothing was asked."""
+        if not self._asked:
+            return (), NO_LOOKS
+        place, asked = self._asked.popleft()
         try:
-            poll = select.poll()
-            poll.register(output, select.POLLIN)
-            if not poll.poll(ANSWER_MS):
-                raise TimeoutError(f"it did not answer for {ANSWER_MS / 1000:g} s")
-            answer: Answer = pickle.load(output)  # noqa: S301 - our own process made it
-            return asked, answer.looks()
-        except EOFError:
-            self._fail("it ended", now)
+            return asked, self._scout.answer(place).looks() if self._scout else NO_LOOKS
         except Exception as error:  # noqa: BLE001 - whatever it may be, the engine goes on without
-            self._fail(f"{type(error).__name__}: {error}", now)
-        return asked, NO_LOOKS
+            self._fail(error, now)
+            return asked, NO_LOOKS
 
     def tidy(self, now: int) -> None:
         """Ends a process that has nothing to do."""
-        if self._process and not self.asked and now - self._used_at > IDLE:
-            self.close()
+        if self._scout and not self._asked and now - self._used_at > IDLE:
+            self._end()
 
-    def close(self) -> Sequence[str]:
-        """Ends the process. Returns what it was still asked about, which nobody has looked at."""
-        process, asked = self._process, self.asked
-        self._process, self.asked = None, ()
-        if process is not None:
-            process.kill()  # it holds nothing that could be lost
-            with contextlib.suppress(subprocess.TimeoutExpired):  # a disk that hangs keeps it
-                process.wait(1)
-            for pipe in (process.stdin, process.stdout):
-                with contextlib.suppress(OSError):  # what was not sent yet
-                    pipe and pipe.close()
-        return asked
+    def close(self) -> list[str]:
+        """Ends the process. Returns what it was asked for and nobody has looked at."""
+        self._end()
+        left = [execution_id for _, ids in self._asked for execution_id in ids]
+        self._asked.clear()
+        return left
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "reevd.scout", str(self._folder)]
-        pipe = subprocess.PIPE
-        return subprocess.Popen(command, stdin=pipe, stdout=pipe, pipesize=PIPE_BYTES, pass_fds=(self._folder,))
-
-    def _fail(self, why: str, now: int) -> None:
+    def _fail(self, error: Exception, now: int) -> None:
+        """What was asked for beside is answered without a look."""
+        why = str(error) or type(error).__name__
         log.warning("reading ahead failed: going on without", error=why, again_in_seconds=PAUSE // SECOND)
-        self.close()
+        self._end()
         self._not_before = now + PAUSE
+
+    def _end(self) -> None:
+        if self._scout is not None:
+            self._scout.close()
+            self._scout = None

@@ -70,12 +70,22 @@ class Reader:
             self.forget(next(iter(self._memory)))
 
     def read(
-        self, execution_id: str, stored: Mapping[str, FileRow], now: int, began_ns: int, *, ended: bool
+        self,
+        execution_id: str,
+        stored: Mapping[str, FileRow],
+        now: int,
+        began_ns: int,
+        *,
+        ended: bool,
+        alone: bool = False,
     ) -> Reading:
-        """`stored`: what the database knows of the files. `ended`: no more telemetry is expected."""
+        """`stored`: what the database knows of the files. `ended`: no more telemetry is expected.
+
+        alone: of its telemetry nothing was heard: it is not looked for
+        """
         memory = self._memory.get(execution_id) or _Memory()
         session_name, *otel_names = files_of(execution_id)
-        file, otel = self._open_otel(execution_id, otel_names, stored)
+        file, otel = (None, Part(otel_names[0], None)) if alone else self._open_otel(execution_id, otel_names, stored)
         try:
             # The lock is asked before the session file is read: a runner leaves its result, then its lock.
             lock = _lock(file)

@@ -23,7 +23,7 @@ class Rescan:
         self.started_at = started_at
         self.scanned = 0
         self.ended = False
-        self._found: list[str] = []
+        self._found, self._sessions = list[str](), list[str]()
         self.odd: dict[str, Problem] = {}
         self._store = store
         self._unseen = store.marks()
@@ -53,9 +53,10 @@ class Rescan:
                 if mark not in clean and mark not in met:
                     self._note(os.fsencode(name))
 
-    def take(self) -> list[str]:
-        """The executions found since the last call."""
-        found, self._found = self._found, []
+    def take(self) -> tuple[list[str], list[str]]:
+        """The executions found since the last call, and those of which only the session file was met."""
+        found = self._found, self._sessions
+        self._found, self._sessions = [], []
         return found
 
     def _note(self, raw: bytes) -> None:
@@ -63,7 +64,7 @@ class Rescan:
         if name is None:
             return
         if name.execution_id is not None:
-            self._found.append(name.execution_id)
+            (self._sessions if name.kind == "session" else self._found).append(name.execution_id)
         else:
             self.odd[name.file] = odd_name(raw)
 

@@ -18,9 +18,9 @@ from reevd.reconciler import Reconciler
 from reevd.room import shortages
 from reevd.store import Store
 
-# The log is moved into the database once it has so many pages of 4 KiB: while there is work, and between two works.
+# The log is moved into the database once it has so many bytes: while there is work, and between two works.
 # At rest, it is moved whatever it has; before, each move would keep somebody's new file waiting.
-BUSY_WAL_FRAMES, CALM_WAL_FRAMES = 16_000, 8_000
+BUSY_WAL_BYTES, CALM_WAL_BYTES = 64 << 20, 32 << 20
 REST_LOOKS = 4
 COMPACT_FROM = 4  # a quarter of what stands: then rewriting it all costs little for each that went
 
@@ -39,7 +39,7 @@ class Books:
         self.path, self._clock, self.limits, self._vfs = os.path.realpath(database), clock, limits, vfs
         self.lost: str | None = None
         self._compaction: Compaction | None = None
-        self._looks, self._frames = 0, 0
+        self._looks, self._logged = 0, 0
         self.journal = Journal(self.path + ".journal")
         self._open()
 
@@ -107,19 +107,19 @@ class Books:
         """To be called again and again: moves the log into the database, at rest gives back its space and memory."""
         if self._compaction is not None:
             self._go_on_compacting()
-        frames = self.store.wal_frames
-        self._looks = self._looks + 1 if idle and frames == self._frames else 0
-        self._frames = frames
-        if frames and self._looks >= REST_LOOKS:
+        logged = self.store.wal_bytes
+        self._looks = self._looks + 1 if idle and logged == self._logged else 0
+        self._logged = logged
+        if logged and self._looks >= REST_LOOKS:
             self.store.checkpoint(truncate=True)
             give_back()
-        elif frames > (CALM_WAL_FRAMES if idle else BUSY_WAL_FRAMES):
+        elif logged > (CALM_WAL_BYTES if idle else BUSY_WAL_BYTES):
             self.store.checkpoint(truncate=False)
 
     def shortages(self, sessions: str) -> list[str]:
         """What is short on the disks of the database and of that folder, as sentences."""
         try:
-            log_bytes = os.path.getsize(self.path + "-wal") if self.store.wal_frames else 0
+            log_bytes = os.path.getsize(self.path + "-wal") if self.store.wal_bytes else 0
             return shortages((os.path.dirname(self.path), sessions), log_bytes)
         except OSError as error:
             return [f"the room on the disks cannot be told: {error}"]

@@ -164,10 +164,10 @@ WORKLOADS: dict[str, Workload] = {
 @contextmanager
 def small_steps() -> Iterator[None]:
     """Batches, and the log before it is moved into the database, so small that there are many of each."""
-    kept = patrol.BATCH, books.BUSY_WAL_FRAMES
-    patrol.BATCH, books.BUSY_WAL_FRAMES = 4, 16
+    kept = patrol.BATCH, books.BUSY_WAL_BYTES
+    patrol.BATCH, books.BUSY_WAL_BYTES = 4, 64 << 10
     try:
         yield
     finally:
-        patrol.BATCH, books.BUSY_WAL_FRAMES = kept
+        patrol.BATCH, books.BUSY_WAL_BYTES = kept
         schema.MIGRATIONS, schema.VERSION = _MIGRATIONS, len(_MIGRATIONS)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Container, Sequence
+from typing import Any, NamedTuple
 
 from reevd.model import Decision, Execution, Problem, ToolCall
+from reevd.names import files_of
 from reevd.reading import FileRow
 
 
@@ -31,3 +32,40 @@ class Change(NamedTuple):
     solved: tuple[str, ...] = ()
     decisions: tuple[Decision, ...] = ()
     archive: Execution | None = None
+
+
+Row = tuple[Any, ...]
+
+
+class FirstLooks(NamedTuple):
+    """What first looks found, as the database and the journal take it: to hand over objects costs as much as to look.
+
+    executions  rows of execution_states, without their number; calls and files: rows of these tables
+    lines       of the journal, by execution: the results that must outlive their files
+    stamps      when the newest file of each was changed last, nanoseconds
+    again       execution to nanoseconds until the next look
+    """
+
+    executions: list[Row]
+    calls: list[Row]
+    files: list[Row]
+    lines: dict[str, bytes]
+    stamps: list[int]
+    again: dict[str, int]
+
+    def without(self, execution_ids: Container[str]) -> FirstLooks:
+        """The same of all others. The stamps of all stay: they are for statistics."""
+        kept = [row for row in self.executions if row[0] not in execution_ids]
+        ids = {row[0] for row in kept}
+        names = {name for execution_id in ids for name in files_of(execution_id)}
+        return FirstLooks(
+            kept,
+            [row for row in self.calls if row[0] in ids],
+            [row for row in self.files if row[0] in names],
+            {execution_id: line for execution_id, line in self.lines.items() if execution_id in ids},
+            self.stamps,
+            {execution_id: wait for execution_id, wait in self.again.items() if execution_id in ids},
+        )
+
+
+NO_FIRST_LOOKS = FirstLooks([], [], [], {}, [], {})

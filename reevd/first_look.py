@@ -6,17 +6,16 @@ Only those are told that find an end: such a look is the same whoever takes it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from reevd.bounds import Bounds
-from reevd.change import Calls, Change
+from reevd.change import FirstLooks
 from reevd.derive import Limits
 from reevd.files import Folder
-from reevd.fingerprint import Fingerprint
-from reevd.look import NO_LOOKS, Looks, look
-from reevd.model import Execution, ToolCall
+from reevd.journal import line_of
+from reevd.look import look
 from reevd.reader import Reader
-from reevd.reading import FileRow
+from reevd.record import result
 
 
 class Request(NamedTuple):
@@ -34,52 +33,21 @@ class Request(NamedTuple):
     place: int = 0
 
 
-class Answer(NamedTuple):
-    """The looks that found an end, as tuples without names, which takes a third of the time to pickle.
-
-    again: as in Looks
-    """
-
-    ended: list[tuple[Any, ...]]
-    again: dict[str, int]
-
-    def looks(self) -> Looks:
-        return NO_LOOKS._replace(changes=[_change(*each) for each in self.ended], again=self.again)
-
-
-def first_looks(folder: Folder, request: Request) -> Answer:
+def first_looks(folder: Folder, request: Request) -> FirstLooks:
     ids, alone, now, stamp, limits, bounds, _ = request
     looks = look(Reader(folder, bounds), ids, now, stamp, limits=limits, may_judge=False, alone=alone)
-    ended = [
-        _plain(change, change.execution, change.solved[:1] if change.execution_id in alone else change.solved)
-        for change in looks.changes
-        if change.execution is not None
-        and change.execution.terminal
-        and not change.problems
-        and looks.again.get(change.execution_id) != 0
-    ]
-    return Answer(ended, looks.again)
-
-
-def _plain(change: Change, execution: Execution, solved: tuple[str, ...]) -> tuple[Any, ...]:
-    """Of a first look without a decision, in which nothing can have gone.
-
-    solved: the files that were looked at, the session file first: what is wrong with another may be so still
-    """
-    calls = [tuple(call) for call in change.calls.calls] if change.calls else []
-    files = [(file.name, tuple(file.fingerprint), file.mark) for file in change.files]
-    return tuple(execution), calls, files, solved, change.archive is not None
-
-
-def _change(
-    row: tuple[Any, ...], calls: list[Any], files: list[Any], solved: tuple[str, ...], archived: bool
-) -> Change:
-    execution = Execution._make(row)
-    return Change(
-        execution.execution_id,
-        execution,
-        Calls(0, list(map(ToolCall._make, calls))),
-        tuple([FileRow(name, Fingerprint._make(found), mark) for name, found, mark in files]),
-        solved=solved,
-        archive=execution if archived else None,
-    )
+    found = FirstLooks([], [], [], {}, [], {})
+    for change in looks.changes:
+        row, wait = change.execution, looks.again.get(change.execution_id)
+        if row is None or not row.terminal or change.problems or wait == 0:
+            continue
+        found.executions.append(tuple(row))
+        if change.calls:
+            found.calls.extend([(row.execution_id, number, *call) for number, call in enumerate(change.calls.calls)])
+        found.files.extend([(file.name, *file.fingerprint, file.mark) for file in change.files])
+        found.stamps.append(max([file.fingerprint.ctime_ns for file in change.files]))
+        if change.archive:
+            found.lines[row.execution_id] = line_of(result(row))
+        if wait is not None:
+            found.again[row.execution_id] = wait
+    return found

@@ -30,9 +30,12 @@ class Journal:
     def close(self) -> None:
         os.close(self._descriptor)
 
-    def append(self, records: Iterable[dict[str, Any]]) -> int:
-        """Writes and syncs the records. Returns the new size. On OSError none of them counts."""
-        lines = b"".join(map(line_of, records))
+    def append(self, records: Iterable[dict[str, Any]], made: Iterable[bytes] = ()) -> int:
+        """Writes and syncs the records, and lines that were made before. Returns the new size.
+
+        On OSError none of them counts.
+        """
+        lines = b"".join((*map(line_of, records), *made))
         if not lines:
             return self.size
         # A failed append may have left a torn line that could not be cut off then.

@@ -35,9 +35,6 @@ class Looks(NamedTuple):
     left: int
 
 
-NO_LOOKS = Looks([], {}, None, {}, 0)
-
-
 def look(
     reader: Reader,
     execution_ids: Sequence[str],

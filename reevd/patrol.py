@@ -8,10 +8,11 @@ from typing import NamedTuple
 from reevd.agenda import Agenda
 from reevd.books import Books
 from reevd.bounds import Bounds
+from reevd.change import NO_FIRST_LOOKS, FirstLooks
 from reevd.clock import Clock
 from reevd.files import Folder
 from reevd.first_look import Request
-from reevd.look import NO_LOOKS, NONE_MADE, Looks
+from reevd.look import NONE_MADE
 from reevd.model import Decision
 from reevd.names import files_of
 from reevd.readahead import ReadAhead
@@ -20,6 +21,7 @@ from reevd.times import SECOND
 
 BATCH = 512
 BACKLOG = 3 * BATCH
+STEP, WAITED = 16, 0.005
 REFUSED_FOR = SECOND
 
 
@@ -48,7 +50,7 @@ class Patrol:
         self._books, self._clock, self._folder = books, clock, folder
         self._reader, self._ahead = Reader(folder, bounds), ReadAhead(folder.descriptor)
         self._refused: str | None = None
-        self._refused_at = 0
+        self._refused_at = self._share = 0
         self.agenda = Agenda()
         self.changed: Callable[[list[str]], None] = lambda _ids: None
         self.measure: Callable[[list[float], float], None] = lambda _latencies, _transaction: None
@@ -101,22 +103,27 @@ class Patrol:
 
     def step(self, now: int) -> None:
         """Looks at a batch of what is due; where there is much, another process looks at the next one meanwhile."""
-        asked, looks = self._ahead.answer(now)
+        asked, ahead = self._ahead.answer(now)
         batch = list(asked)
+        if asked:
+            # Whoever would wait for the other takes a share of its looks.
+            self._share = max(0, min(BATCH, self._share + (STEP if self._ahead.waited > WAITED else -STEP)))
+            own = self.agenda.take_many(now, self._share)
+            batch += [*own.news, *own.second]
         while self.busy and self._ahead.room(now):
             many = self.agenda.take_many(now, BATCH)
             batch += many.second
             request = Request(many.news, many.alone, now, self._clock.stamp(), self._books.limits, self.bounds)
             if not self._ahead.ask(request):
                 batch += many.news
-        self._go(batch or self.agenda.take(now, BATCH), now, looks)
+        self._go(batch or self.agenda.take(now, BATCH), now, ahead)
         self._ahead.tidy(now)
 
-    def _go(self, batch: list[str], now: int, looks: Looks = NO_LOOKS) -> None:
+    def _go(self, batch: list[str], now: int, ahead: FirstLooks = NO_FIRST_LOOKS) -> None:
         if not batch:
             return
         try:
-            self._look(batch, now, looks=looks)
+            self._look(batch, now, ahead=ahead)
         except Exception:
             self.agenda.add(batch)
             raise
@@ -161,10 +168,10 @@ class Patrol:
         return Removal(going, size, kept)
 
     def _look(
-        self, batch: list[str], now: int, made: Mapping[str, Decision] = NONE_MADE, looks: Looks = NO_LOOKS
+        self, batch: list[str], now: int, made: Mapping[str, Decision] = NONE_MADE, ahead: FirstLooks = NO_FIRST_LOOKS
     ) -> None:
         outcome = self._books.reconciler.look(
-            self._reader, batch, now, self._clock.stamp(), may_judge=self.judges, made=made, held=self.held, found=looks
+            self._reader, batch, now, self._clock.stamp(), may_judge=self.judges, made=made, held=self.held, ahead=ahead
         )
         # In step with others: each sync for a few at once, and seldom while news waits.
         stride = self.bounds.settle_ns // 2_000 or 1

@@ -12,13 +12,14 @@ import select
 import socket
 import subprocess
 import sys
+import time
 from collections import deque
 from collections.abc import Sequence
 
 import structlog
 
-from reevd.first_look import Answer, Request
-from reevd.look import NO_LOOKS, Looks
+from reevd.change import NO_FIRST_LOOKS, FirstLooks
+from reevd.first_look import Request
 from reevd.times import SECOND
 
 # How many requests are under way at most: enough that neither waits for the other while one of them takes longer.
@@ -59,12 +60,12 @@ class _Scout:
     def ask(self, request: Request) -> None:
         self._end.sendall(pickle.dumps(request, pickle.HIGHEST_PROTOCOL))
 
-    def answer(self, place: int) -> Answer:
+    def answer(self, place: int) -> FirstLooks:
         told = self._end.recv(8, socket.MSG_WAITALL)
         if len(told) < 8:
             raise EOFError("it ended")
-        answer: Answer = pickle.loads(os.pread(self._answers, int.from_bytes(told), place))  # noqa: S301 - it is ours
-        return answer
+        looks: FirstLooks = pickle.loads(os.pread(self._answers, int.from_bytes(told), place))  # noqa: S301 - it is ours
+        return looks
 
     def close(self) -> None:
         self._process.kill()  # it holds nothing that could be lost
@@ -78,13 +79,17 @@ class _Scout:
 
 
 class ReadAhead:
-    """`folder`: the descriptor of the sessions folder. What is asked for is answered in its order."""
+    """`folder`: the descriptor of the sessions folder. What is asked for is answered in its order.
+
+    waited: seconds for the last answer
+    """
 
     def __init__(self, folder: int) -> None:
         self._folder = folder
         self._scout: _Scout | None = None
         self._asked: deque[tuple[int, Sequence[str]]] = deque()
         self._count = self._used_at = self._not_before = 0
+        self.waited = 0.0
         self._able = len(os.sched_getaffinity(0)) > 1  # on one core, two take longer than one
 
     def __len__(self) -> int:
@@ -116,16 +121,19 @@ class ReadAhead:
         self._asked.append((place, request.execution_ids))
         return True
 
-    def answer(self, now: int) -> tuple[Sequence[str], Looks]:
+    def answer(self, now: int) -> tuple[Sequence[str], FirstLooks]:
         """What was asked for first, with the looks that were taken; waits for them. Nothing where nothing was asked."""
         if not self._asked:
-            return (), NO_LOOKS
+            return (), NO_FIRST_LOOKS
         place, asked = self._asked.popleft()
+        began = time.perf_counter()
         try:
-            return asked, self._scout.answer(place).looks() if self._scout else NO_LOOKS
+            return asked, self._scout.answer(place) if self._scout else NO_FIRST_LOOKS
         except Exception as error:  # noqa: BLE001 - whatever it may be, the engine goes on without
             self._fail(error, now)
-            return asked, NO_LOOKS
+            return asked, NO_FIRST_LOOKS
+        finally:
+            self.waited = time.perf_counter() - began
 
     def tidy(self, now: int) -> None:
         """Ends a process that has nothing to do."""

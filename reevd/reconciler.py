@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 import apsw
 import structlog
 
-from reevd import restore
-from reevd.change import Change
+from reevd import record
+from reevd.change import NO_FIRST_LOOKS, Change, FirstLooks
 from reevd.derive import Limits
 from reevd.endings import Endings
 from reevd.forget import forget
 from reevd.journal import Journal
-from reevd.look import NO_LOOKS, NONE_MADE, Looks, look
-from reevd.model import Decision, Problem
+from reevd.look import NONE_MADE, look
+from reevd.model import Decision, Execution, Problem
 from reevd.names import files_of
 from reevd.reader import Reader
 from reevd.store import Store
@@ -74,50 +74,54 @@ class Reconciler:
         may_judge: bool,
         made: Mapping[str, Decision] = NONE_MADE,
         held: Container[str] = (),
-        found: Looks = NO_LOOKS,
+        ahead: FirstLooks = NO_FIRST_LOOKS,
     ) -> Outcome:
         """Looks at the executions of `batch`. `stamp`: nanoseconds, on the clock that stamps files.
 
         made: decisions to store with what they make of their executions. held: those that are about to be started.
-        found: first looks that were taken since these were to be looked at
+        ahead: first looks that were taken since these were to be looked at
         """
         known = self._store.known(batch)
-        ahead = [change for change in found.changes if not known.knows(change.execution_id)]
-        done = {change.execution_id for change in ahead}
+        if stale := {row[0] for row in ahead.executions if known.knows(row[0])}:
+            ahead = ahead.without(stale)
+        done = {row[0] for row in ahead.executions}
         rest = [execution_id for execution_id in batch if execution_id not in done] if done else batch
         looks = look(
             reader, rest, now, stamp, known=known, limits=self.limits, may_judge=may_judge, made=made, held=held
         )
-        changes = [*ahead, *looks.changes]
+        changes = looks.changes
         for execution_id, error in looks.failed.items():
             changes.append(_poisoned(execution_id, error))
             reader.forget(execution_id)
         began = time.perf_counter()
         try:
-            written = self.store(changes, now)
+            written = self.store(changes, now, ahead)
         except StoringError:
             for change in changes:
                 reader.forget(change.execution_id)
             raise
         seconds = time.perf_counter() - began
-        self._endings.tell([c.execution for c in changes if c.execution], known.executions, now)
+        ended = [*(c.execution for c in changes if c.execution), *map(Execution._make, ahead.executions)]
+        self._endings.tell(ended, known.executions, now)
         stamps = [max([f.fingerprint.ctime_ns for f in c.files]) for c in changes if c.execution and c.files]
-        again = looks.again | {i: wait for i, wait in found.again.items() if i in done}
+        stamps += ahead.stamps
+        again = looks.again | ahead.again
         return Outcome(written, again, looks.refused, stamps, seconds, rest[len(rest) - looks.left :])
 
-    def store(self, changes: Iterable[Change], now: int) -> list[str]:
-        """Stores the changes. Returns the executions whose row changed."""
+    def store(self, changes: Iterable[Change], now: int, ahead: FirstLooks = NO_FIRST_LOOKS) -> list[str]:
+        """Stores the changes, and first looks. Returns the executions whose row changed."""
         batch = list(changes)
-        if not batch:
+        if not batch and not ahead.executions:
             return []
-        solved = self._troubled.intersection([path for c in batch for path in c.solved]) if self._troubled else ()
-        records: list[dict[str, Any]] = [restore.decision(d) for c in batch for d in c.decisions]
+        read = [*(path for c in batch for path in c.solved), *(row[0] for row in ahead.files)]
+        solved = self._troubled.intersection(read) if self._troubled else ()
+        records: list[dict[str, Any]] = [record.decision(d) for c in batch for d in c.decisions]
         ended = [c.archive for c in batch if c.archive and self._archived.get(c.execution_id) != hash(c.archive)]
-        records += [restore.result(row) for row in ended]
+        records += [record.result(row) for row in ended]
         before = self._journal.size
         try:
-            size = self._journal.append(records)
-            self._store.reconcile(batch, rfc3339(now), solved=solved, journal_size=size)
+            size = self._journal.append(records, ahead.lines.values())
+            self._store.reconcile(batch, rfc3339(now), ahead, solved=solved, journal_size=size)
         except (apsw.CorruptError, apsw.NotADBError):
             raise
         except (apsw.Error, OSError) as error:
@@ -131,12 +135,12 @@ class Reconciler:
         for change in batch:
             for problem in change.problems:
                 self._tell(problem)
-        return [change.execution.execution_id for change in batch if change.execution]
+        return [*(c.execution.execution_id for c in batch if c.execution), *(row[0] for row in ahead.executions)]
 
     def forget(self, execution_ids: Sequence[str]) -> None:
         """Durable in the journal before the rows go, or they would come back with it. Raises StoringError."""
         try:
-            size = self._journal.append([restore.forgotten(execution_ids)])
+            size = self._journal.append([record.forgotten(execution_ids)])
             forget(self._store, execution_ids, size)
         except (apsw.CorruptError, apsw.NotADBError):
             raise

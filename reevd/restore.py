@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
 from typing import Any
 
-import orjson
 import structlog
 
 from reevd.change import Calls, Change
@@ -16,13 +14,12 @@ from reevd.forget import forget
 from reevd.journal import Journal
 from reevd.model import Decision, Execution
 from reevd.names import files_of
+from reevd.record import JSON_TEXT
 from reevd.session_file import dumps
 from reevd.store import Store
 from reevd.times import SECOND, rfc3339
 
 BATCH = 1_000
-# Columns that hold JSON as text: in the journal they are JSON.
-JSON_TEXT = ("result_data", "metadata", "warnings", "history")
 
 log = structlog.get_logger("reevd.restore")
 
@@ -49,25 +46,6 @@ def align(store: Store, clock: Clock) -> None:
     with store.transaction():
         store.set_meta("clock_boot", boot)
         store.set_meta("clock_base", base)
-
-
-def decision(made: Decision) -> dict[str, Any]:
-    """The journal's record of a decision."""
-    return {"decision": made._asdict()}
-
-
-def result(row: Execution) -> dict[str, Any]:
-    """The journal's record of a finished execution."""
-    fields = row._asdict()
-    for name in JSON_TEXT:
-        if fields[name] is not None:
-            fields[name] = orjson.Fragment(fields[name])
-    return {"result": fields}
-
-
-def forgotten(execution_ids: Sequence[str]) -> dict[str, Any]:
-    """The journal's record of executions that were removed: what stands before it of them is void."""
-    return {"forgotten": list(execution_ids)}
 
 
 def replay(store: Store, journal: Journal, now: int) -> int:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from reevd import restore
+from reevd import record
 from reevd.clock import Clock
 from reevd.errors import ReevdError
 from reevd.journal import Journal
@@ -191,10 +191,10 @@ def _archive(store: Store) -> Iterator[list[dict[str, Any]]]:
     while rows := store.rows(query.replace("SELECT ", "SELECT change, ", 1), (at, BATCH)):
         at = rows[-1][0]
         yield [
-            restore.result(row) for row in map(Execution._make, (r[1:] for r in rows)) if row.source_state != "present"
+            record.result(row) for row in map(Execution._make, (r[1:] for r in rows)) if row.source_state != "present"
         ]
     decisions = [Decision._make(row) for row in store.rows("SELECT * FROM decisions ORDER BY at")]
-    yield [restore.decision(made) for made in decisions]
+    yield [record.decision(made) for made in decisions]
 
 
 def _move(path: str, to: str) -> None:

@@ -6,9 +6,7 @@ index (in another engine), and a replaced row cannot be half new.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
-import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -16,34 +14,15 @@ from typing import Any
 import apsw
 import orjson
 
+from reevd import database
 from reevd.catalog import Benchmark
-from reevd.change import Calls, Change
+from reevd.change import NO_FIRST_LOOKS, Change, FirstLooks
 from reevd.fingerprint import Fingerprint
 from reevd.model import Decision, Execution
 from reevd.names import files_of
 from reevd.reading import FileRow, Known
 from reevd.schema import COLUMNS, migrate
 from reevd.times import from_rfc3339, rfc3339
-
-BUSY_MS = 10_000
-PAGE_CACHE_KIB = 8_192
-PAGE_BYTES = 8_192  # of a new database: two results fit on a page, where one and a quarter did on the usual 4,096
-LOG_BYTES = 32 << 20  # what a burst made of the log is cut to when it begins anew, also where work never rests
-
-
-def connect(path: str, vfs: str | None = None) -> apsw.Connection:
-    """A connection for reading and writing, in WAL mode, with bounded waits; `vfs`: SQLite's way to the disk."""
-    # For its owner alone; SQLite gives its log the same mode. Others ask over the socket.
-    with contextlib.suppress(FileExistsError):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    db = apsw.Connection(path, vfs=vfs)
-    db.set_busy_timeout(BUSY_MS)
-    db.pragma("page_size", PAGE_BYTES)
-    db.pragma("journal_mode", "wal")
-    db.pragma("synchronous", "normal")
-    db.pragma("cache_size", -PAGE_CACHE_KIB)
-    db.pragma("journal_size_limit", LOG_BYTES)
-    return db
 
 
 def _shifted(row: Execution, jump: int) -> Execution:
@@ -75,7 +54,7 @@ class Store:
 
     def __init__(self, path: str, vfs: str | None = None) -> None:
         self.path = path
-        self.db, self.wal_bytes = connect(path, vfs), 0
+        self.db, self.wal_bytes = database.connect(path, vfs), 0
         self.db.set_wal_hook(self._committed)
         try:
             self._page: int = self.db.pragma("page_size")
@@ -159,41 +138,48 @@ class Store:
             raise
 
     def reconcile(
-        self, changes: Sequence[Change], at: str, *, solved: Collection[str] = (), journal_size: int | None = None
+        self,
+        changes: Sequence[Change],
+        at: str,
+        ahead: FirstLooks = NO_FIRST_LOOKS,
+        *,
+        solved: Collection[str] = (),
+        journal_size: int | None = None,
     ) -> None:
         """Makes the database say what the looks found, in one transaction. journal_size: how far it knows the journal.
 
         at: the time of new problems. solved: paths that are in trouble no longer
         """
-        executions = [c.execution for c in changes if c.execution is not None]
+        executions = [*ahead.executions, *(c.execution for c in changes if c.execution is not None)]
         with self.transaction():
             self._replace_executions(executions)
-            self._replace_calls([(c.execution_id, c.calls) for c in changes if c.calls is not None])
-            self._replace_files(changes)
+            self._replace_calls(changes, ahead)
+            self._replace_files(changes, ahead)
             self._replace_problems(changes, solved, at)
             decisions = [d for c in changes for d in c.decisions]
             if decisions:
                 self.db.executemany("INSERT OR REPLACE INTO decisions VALUES (?,?,?,?,?,?)", decisions)
-            if journal_size is not None and (decisions or any(c.archive for c in changes)):
+            if journal_size is not None and (decisions or ahead.lines or any(c.archive for c in changes)):
                 self.set_meta("journal_size", journal_size)
 
-    def _replace_executions(self, rows: Sequence[Execution]) -> None:
-        self.db.executemany("DELETE FROM execution_states WHERE execution_id = ?", [(r.execution_id,) for r in rows])
+    def _replace_executions(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        self.db.executemany("DELETE FROM execution_states WHERE execution_id = ?", [(row[0],) for row in rows])
         self.db.executemany(_INSERT, [(number, *row) for number, row in enumerate(rows, self.change + 1)])
         self.change += len(rows)
 
-    def _replace_calls(self, changed: Sequence[tuple[str, Calls]]) -> None:
-        stale = [(execution_id, calls.start) for execution_id, calls in changed]
+    def _replace_calls(self, changes: Sequence[Change], ahead: FirstLooks) -> None:
+        changed = [(c.execution_id, c.calls) for c in changes if c.calls is not None]
+        stale = [*((row[0], 0) for row in ahead.executions), *((i, calls.start) for i, calls in changed)]
         self.db.executemany("DELETE FROM tool_calls WHERE execution_id = ? AND seq >= ?", stale)
         rows = [(i, seq, *call) for i, calls in changed for seq, call in enumerate(calls.calls, calls.start)]
-        self.db.executemany("INSERT INTO tool_calls VALUES (?,?,?,?,?,?,?,?,?)", rows)
+        self.db.executemany("INSERT INTO tool_calls VALUES (?,?,?,?,?,?,?,?,?)", ahead.calls + rows)
 
-    def _replace_files(self, changes: Sequence[Change]) -> None:
+    def _replace_files(self, changes: Sequence[Change], ahead: FirstLooks) -> None:
         gone = [(name,) for c in changes for name in c.gone]
         if gone:
             self.db.executemany("DELETE FROM files WHERE name = ?", gone)
         rows = [(f.name, *f.fingerprint, f.mark) for c in changes for f in c.files]
-        self.db.executemany("INSERT OR REPLACE INTO files VALUES (?,?,?,?,?,?,?)", rows)
+        self.db.executemany("INSERT OR REPLACE INTO files VALUES (?,?,?,?,?,?,?)", ahead.files + rows)
 
     def _replace_problems(self, changes: Sequence[Change], solved: Collection[str], at: str) -> None:
         if solved:
@@ -236,7 +222,7 @@ class Store:
         except apsw.BusyError:
             pass
         finally:
-            self.db.set_busy_timeout(BUSY_MS)
+            self.db.set_busy_timeout(database.BUSY_MS)
 
     def _committed(self, _db: apsw.Connection, _name: str, frames: int) -> int:
         self.wal_bytes = frames * self._page

@@ -17,7 +17,7 @@ from typing import Any
 import apsw
 import pytest
 
-from reevd import books, store
+from reevd import books, database, store
 from tests.harness import ROOT, leave, session
 from tests.integration.conftest import Bench
 from tests.integration.populated import damaged, fill, leave_telemetry, open_copy, rest, statuses
@@ -112,7 +112,7 @@ def reader(bench: Bench) -> Iterator[apsw.Connection]:
 
 
 def test_the_log_is_given_back_once_a_reader_has_ended(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "BUSY_MS", 50)
+    monkeypatch.setattr(database, "BUSY_MS", 50)
     bench.start()
     wal = bench.database.with_name("state.sqlite3-wal")
     with reader(bench) as db:
@@ -126,7 +126,7 @@ def test_the_log_is_given_back_once_a_reader_has_ended(bench: Bench, monkeypatch
 
 def test_the_log_does_not_stay_as_large_as_a_burst_made_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is always work, the log is never cut at rest: it is when it begins anew."""
-    monkeypatch.setattr(store, "LOG_BYTES", 40_000)
+    monkeypatch.setattr(database, "LOG_BYTES", 40_000)
     monkeypatch.setattr(books, "REST_LOOKS", 1 << 30)
     engine = bench.start()
     log = bench.database.with_name(bench.database.name + "-wal")
@@ -139,7 +139,7 @@ def test_the_log_does_not_stay_as_large_as_a_burst_made_it(bench: Bench, monkeyp
 
 
 def test_a_reader_does_not_delay_the_engine(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "BUSY_MS", 600)
+    monkeypatch.setattr(database, "BUSY_MS", 600)
     bench.start()
     with reader(bench):
         leave(bench.sessions, "x", session("x"))

@@ -25,7 +25,7 @@ LAYERS = (
     "change",
     "feed.outcome feed.address",
     "option",
-    "weigh files lock clock journal notify link log config schema mount room memory feed.keeper feed.outbox",
+    "weigh record database files lock clock journal notify link log config schema mount room memory feed.keeper feed.outbox",
     "tail watch listener store endings",
     "reader lookout rescan inspection forget compaction",
     "look",

@@ -43,15 +43,14 @@ class Agenda:
     def __contains__(self, execution_id: str) -> bool:
         return execution_id in self._news or execution_id in self._at
 
-    def add(self, execution_ids: Iterable[str]) -> None:
+    def add(self, execution_ids: Iterable[str], alone: Collection[str] = ()) -> None:
+        """As news. `alone`: more of them, of which the session file is news, and nothing was heard of telemetry."""
+        if alone:
+            self._alone.update([execution_id for execution_id in alone if execution_id not in self])
+            self._news.update(dict.fromkeys(alone))
         ids = dict.fromkeys(execution_ids)
         self._news.update(ids)
         self._alone.difference_update(ids)
-
-    def add_sessions(self, execution_ids: Collection[str]) -> None:
-        """Those of which the session file is news, and of their telemetry nothing was heard."""
-        self._alone.update([i for i in execution_ids if i not in self])
-        self._news.update(dict.fromkeys(execution_ids))
 
     def add_later(self, execution_id: str, at: int) -> None:
         """An earlier time stands."""

@@ -21,7 +21,7 @@ from reevd.lookout import Lookout
 from reevd.model import Decision
 from reevd.patrol import Patrol
 from reevd.reconciler import StoringError
-from reevd.rescan import ids, odd_name
+from reevd.rescan import ids
 from reevd.store import Store
 from reevd.survey import Survey
 from reevd.times import SECOND, rfc3339
@@ -57,7 +57,6 @@ class Engine:
         self._pace, self._survey = pace, Survey()
         self._next_tick = self._retry_at = 0
         self._reasons: dict[str, str] = {}
-        self._odd: list[bytes] = []  # names without a valid id, to be told
         self.poll = select.epoll()
         self._books = Books(database, self.clock, limits, vfs)
         self._lookout = Lookout(folder, self.poll)
@@ -156,9 +155,6 @@ class Engine:
         return self._pause(self.clock.now())
 
     def _work(self, now: int) -> None:
-        if self._odd:
-            self._books.reconciler.store([Change("", problems=tuple(map(odd_name, self._odd)))], now)
-            self._odd.clear()
         self.patrol.step(now)
         self._take_news()  # before the kernel's queue is full: scanning takes its time too
         self._go_on_scanning(now)
@@ -183,28 +179,22 @@ class Engine:
         if news.replaced:
             self.patrol.restart(self._lookout.folder)
             self._survey.restart()
-        if news.lost:
-            self._survey.lost(self.clock.now())
-        self.patrol.agenda.add_sessions(news.sessions)
-        self.patrol.agenda.add(news.ids)
-        self._odd += news.odd
+        self._survey.wanted |= news.lost
+        self.patrol.agenda.add(news.ids, news.sessions)
+        self.patrol.odd += news.odd
 
     def _go_on_scanning(self, now: int) -> None:
         until = 2 * self.clock.now() - now  # as long as the looks took: in turn with them, and not in their way
-        folder, agenda = self._lookout.folder, self.patrol.agenda
+        folder, agenda, busy = self._lookout.folder, self.patrol.agenda, self.patrol.busy
         try:
             scan = self._survey.step(
-                folder, self.store, agenda, now, busy=self.patrol.busy, enough=lambda: self.clock.now() >= until
+                folder, self.store, agenda, now, busy=busy, enough=lambda: self.clock.now() >= until
             )
         except OSError as error:
             self._survey.put_off(now + RETRY)
             self._reasons["scan"] = f"the sessions folder cannot be scanned: {error}"
             return
         if scan:
-            found, sessions = scan.take()
-            agenda.add_sessions(sessions)
-            agenda.add(found)
-        if scan and scan.ended:
             gone = tuple(path for path in self._books.reconciler.problems - scan.odd.keys() if not ids((path,)))
             self._books.reconciler.store([Change("", problems=tuple(scan.odd.values()), solved=gone)], now)
             self._survey.end(self.clock.now())
@@ -226,8 +216,6 @@ class Engine:
         self.patrol.hurry()
         self._survey = Survey(self._survey.done + self._survey.under_way)
         self.patrol.restart(self._lookout.folder)
-
-    # -- trouble ---------------------------------------------------------------------------------------------
 
     def _fail(self, error: StoringError, now: int) -> None:
         """The disk failed: readers go on seeing the last commit, and what was not stored is looked at anew."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from reevd.agenda import Agenda
 from reevd.books import Books
 from reevd.bounds import Bounds
-from reevd.change import NO_FIRST_LOOKS, FirstLooks
+from reevd.change import NO_FIRST_LOOKS, Change, FirstLooks
 from reevd.clock import Clock
 from reevd.files import Folder
 from reevd.first_look import Request
@@ -17,6 +17,7 @@ from reevd.model import Decision
 from reevd.names import files_of
 from reevd.readahead import ReadAhead
 from reevd.reader import Reader
+from reevd.rescan import odd_name
 from reevd.times import SECOND
 
 BATCH = 512
@@ -42,6 +43,7 @@ class Patrol:
     held      executions whose runner is about to be started, or was and lives: silence says nothing of them
     judges    whether it gives up what is overdue
     written   how many rows were stored since the start
+    odd       names without a valid id, which are to be told
 
     Raises StoringError, and apsw.Error for a damaged database: what was to be looked at is so still.
     """
@@ -56,6 +58,7 @@ class Patrol:
         self.measure: Callable[[list[float], float], None] = lambda _latencies, _transaction: None
         self.held: Container[str] = ()
         self.judges, self.written = False, 0
+        self.odd: list[bytes] = []
 
     @property
     def bounds(self) -> Bounds:
@@ -103,6 +106,9 @@ class Patrol:
 
     def step(self, now: int) -> None:
         """Looks at a batch of what is due; where there is much, another process looks at the next one meanwhile."""
+        if self.odd:
+            self._books.reconciler.store([Change("", problems=tuple(map(odd_name, self.odd)))], now)
+            self.odd.clear()
         asked, ahead = self._ahead.answer(now)
         batch = list(asked)
         if asked:

@@ -23,6 +23,8 @@ REMEMBERED, REMEMBERED_BYTES = 512, 64 << 20
 class _Memory:
     """What spares reading a file again while its run lives. Losing it costs time, never truth."""
 
+    __slots__ = ("_since", "bytes", "session", "session_at", "tail", "torn_since")
+
     def __init__(self) -> None:
         self.session: Session | str | None = None
         self.session_at: Fingerprint | None = None

@@ -7,7 +7,6 @@ from typing import NamedTuple
 from reevd.derive import Lock
 from reevd.fingerprint import Fingerprint
 from reevd.model import Decision, Execution, Problem
-from reevd.names import files_of
 from reevd.otel_file import Telemetry
 from reevd.session_file import Session
 
@@ -26,12 +25,6 @@ class Known(NamedTuple):
     executions: dict[str, Execution]
     decisions: dict[str, list[Decision]]
     files: dict[str, FileRow]
-
-    def knows(self, execution_id: str) -> bool:
-        """Whether anything stands of it."""
-        if execution_id in self.executions or execution_id in self.decisions:
-            return True
-        return bool(self.files) and any(name in self.files for name in files_of(execution_id))
 
 
 class Part(NamedTuple):

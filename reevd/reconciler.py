@@ -81,11 +81,11 @@ class Reconciler:
         made: decisions to store with what they make of their executions. held: those that are about to be started.
         ahead: first looks that were taken since these were to be looked at
         """
-        known = self._store.known(batch)
-        if stale := {row[0] for row in ahead.executions if known.knows(row[0])}:
+        if stale := self._store.standing([row[0] for row in ahead.executions]):
             ahead = ahead.without(stale)
         done = {row[0] for row in ahead.executions}
         rest = [execution_id for execution_id in batch if execution_id not in done] if done else batch
+        known = self._store.known(rest)
         looks = look(
             reader, rest, now, stamp, known=known, limits=self.limits, may_judge=may_judge, made=made, held=held
         )

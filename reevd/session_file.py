@@ -79,9 +79,7 @@ def benchmark_name(value: object) -> str:
     if not isinstance(value, str):
         return ""
     name = value.strip().replace("\\", "/").rsplit("/", 1)[-1]
-    for ending in (".yml", ".yaml"):
-        name = name.removesuffix(ending)
-    return name
+    return name.removesuffix(".yml").removesuffix(".yaml")
 
 
 def parse_session(raw: bytes) -> Session:
@@ -98,19 +96,22 @@ def parse_session(raw: bytes) -> Session:
     # Writers tell these times to the second, and those of their events to less.
     ended_at = _sharper(_time(document, "end_time", warnings), document, -1)
     started_at = _sharper(_time(document, "start_time", warnings), document, 0)
+    named_id, agent = document.get("session_id"), document.get("agent_type")
+    result = None if final is None else _result(final, warnings)
+    tool_calls = _tool_calls(final, warnings) if final else ()
     return Session(
-        named_id=document["session_id"] if isinstance(document.get("session_id"), str) else None,
-        benchmark_id=benchmark_name(document.get("benchmark_id")),
-        agent=document["agent_type"] if isinstance(document.get("agent_type"), str) else "",
-        started_at=started_at,
-        ended_at=ended_at,
-        ended=final is not None or ended_at is not None,
-        result=None if final is None else _result(final, warnings),
-        tool_calls=_tool_calls(final or {}, warnings),
-        metadata=None if metadata is None else dumps(metadata),
-        steps_total=max(0, steps_total) if isinstance(steps_total, int) and not isinstance(steps_total, bool) else 0,
-        locked=facts.get("liveness") == "ofd-lock",
-        warnings=tuple(warnings),
+        named_id if isinstance(named_id, str) else None,
+        benchmark_name(document.get("benchmark_id")),
+        agent if isinstance(agent, str) else "",
+        started_at,
+        ended_at,
+        final is not None or ended_at is not None,
+        result,
+        tool_calls,
+        None if metadata is None else dumps(metadata),
+        max(0, steps_total) if isinstance(steps_total, int) and not isinstance(steps_total, bool) else 0,
+        facts.get("liveness") == "ofd-lock",
+        tuple(warnings),
     )
 
 
@@ -125,7 +126,9 @@ def _time(document: dict[str, Any], field: str, warnings: list[str]) -> int | No
 def _sharper(told: int | None, document: dict[str, Any], place: int) -> int | None:
     """The time, as the first or the last event of the session tells it."""
     events = document.get("events")
-    event = events[place] if isinstance(events, list) and events else None
+    if not events:
+        return told
+    event = events[place] if isinstance(events, list) else None
     seen = to_micros(event.get("timestamp")) if isinstance(event, dict) else None
     return sharpest(told, seen) if told and seen else told
 
@@ -185,19 +188,22 @@ def _tool_calls(final: dict[str, Any], warnings: list[str]) -> tuple[ToolCall, .
 def _tool_call(call: dict[str, Any]) -> ToolCall:
     started, ended = to_micros(call.get("start_time")), to_micros(call.get("end_time"))
     status, error = call.get("status"), call.get("error_message")
+    params, result = call.get("params"), call.get("result")
     return ToolCall(
-        tool_name=str(call.get("tool_name") or call.get("tool_id") or "unknown"),
-        started_at=None if started is None else rfc3339(started),
-        duration_ms=None if started is None or ended is None else (ended - started) / 1000,
-        params=None if call.get("params") is None else dumps(call["params"]),
-        result=None if call.get("result") is None else dumps(call["result"]),
-        status=call_status(status),
-        error_message=error if isinstance(error, str) else None,
+        str(call.get("tool_name") or call.get("tool_id") or "unknown"),
+        None if started is None else rfc3339(started),
+        None if started is None or ended is None else (ended - started) / 1000,
+        None if params is None else dumps(params),
+        None if result is None else dumps(result),
+        call_status(status),
+        error if isinstance(error, str) else None,
     )
 
 
 def call_status(status: object) -> str:
     """A writer's word for the outcome of a call, as one of ours: success, error, timeout or open."""
+    if status == "success":  # nearly always
+        return "success"
     word = status.lower() if isinstance(status, str) else ""
     if word in ("success", "succeeded", "completed", "ok"):
         return "success"

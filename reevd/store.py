@@ -38,10 +38,10 @@ def _json(values: Sequence[object]) -> str:
 _SELECT = f"SELECT {COLUMNS} FROM execution_states"
 _STANDING = f"{_SELECT} WHERE execution_id IN (SELECT value FROM json_each(?))"
 _INSERT = f"INSERT INTO execution_states (change, {COLUMNS}) VALUES (?{',?' * len(Execution._fields)})"
-_NEW = (
-    "SELECT NOT (EXISTS (SELECT 1 FROM execution_states WHERE execution_id = ?1)"
-    " OR EXISTS (SELECT 1 FROM decisions WHERE execution_id = ?1)"
-    " OR EXISTS (SELECT 1 FROM files WHERE name IN (?2, ?3, ?4)))"
+_STAND = (
+    "SELECT value FROM json_each(?) WHERE EXISTS (SELECT 1 FROM execution_states WHERE execution_id = value)"
+    " OR EXISTS (SELECT 1 FROM decisions WHERE execution_id = value) OR EXISTS (SELECT 1 FROM files WHERE name IN"
+    " ('session_' || value || '.json', 'enhanced_otel_' || value || '.jsonl', 'otel_' || value || '.jsonl'))"
 )
 
 # Numbers go on where the newest rows were removed: readers ask for what came after the one they know.
@@ -76,7 +76,7 @@ class Store:
 
     def known(self, execution_ids: Sequence[str]) -> Known:
         """What stands of these executions, in three queries however many they are; in one where one is new."""
-        if len(execution_ids) == 1 and self.rows(_NEW, (execution_ids[0], *files_of(execution_ids[0]))) == [(1,)]:
+        if len(execution_ids) == 1 and not self.standing(execution_ids):
             return Known({}, {}, {})
         ids, names = _json(execution_ids), _json([name for i in execution_ids for name in files_of(i)])
         decisions: dict[str, list[Decision]] = {}
@@ -89,6 +89,10 @@ class Store:
             decisions,
             {row[0]: FileRow(row[0], Fingerprint(*row[1:6]), row[6]) for row in files},
         )
+
+    def standing(self, execution_ids: Sequence[str]) -> set[str]:
+        """Those of which anything stands."""
+        return set(self._first(_STAND, (_json(execution_ids),)))
 
     def marks(self) -> set[int]:
         """The marks of all files that need no further look while they are as they were."""

@@ -35,7 +35,7 @@ class Survey:
         self.last = Scanned()
         self.wanted = True
         self._scan: Rescan | None = None
-        self._not_before = self._lost_at = 0
+        self._not_before = self._latest = 0
 
     @property
     def under_way(self) -> bool:
@@ -50,10 +50,6 @@ class Survey:
         """What `done` will have reached when a scan that begins after now has ended."""
         self.wanted = True
         return self.done + (2 if self._scan else 1)
-
-    def lost(self, now: int) -> None:
-        """Events were lost, and maybe more will be: a scan once there is less to do, or after a second."""
-        self.wanted, self._lost_at = True, self._lost_at or now
 
     def restart(self) -> None:
         """What the scan under way has found is void: from the beginning, as soon as can be."""
@@ -73,21 +69,24 @@ class Survey:
     def step(
         self, folder: Folder, store: Store, agenda: Agenda, now: int, *, busy: bool, enough: Callable[[], bool]
     ) -> Rescan | None:
-        """Goes on, or begins where one is wanted. The scan: what it found is to be taken; None: nothing to do.
+        """Goes on, or begins where one is wanted: what it finds is put on the agenda. The scan, once it has ended.
 
         busy: whether there is much else to do. enough: asked after each part of the folder, whether to leave it at that
         """
         if self._scan is None:
             if not self.wanted or now < max(self._not_before, self.last.ended_at + self.last.took):
                 return None
-            if busy and now < self._lost_at + SECOND:
+            # One scan after a burst that lost events, and not one after another in it; but none waits for long.
+            self._latest = self._latest or now + SECOND
+            if busy and now < self._latest:
                 return None
-            self.wanted, self._lost_at = False, 0
+            self.wanted, self._latest = False, 0
             self._scan = Rescan(folder, store, now, agenda)
         self._scan.step()
         while not self._scan.ended and not enough():
             self._scan.step()
-        return self._scan
+        agenda.add(*self._scan.take())
+        return self._scan if self._scan.ended else None
 
     def end(self, now: int) -> None:
         """What the scan found is stored."""

@@ -88,9 +88,10 @@ def _torn(reading: Reading, previous: Execution | None, now: int, settle: int) -
     return previous.deadline_at is None or rfc3339(now) < previous.deadline_at
 
 
-def _known(parts: tuple[Part, ...], previous: Execution | None, decisions: tuple[Decision, ...]) -> bool:
+def _known(parts: tuple[Part, Part], previous: Execution | None, decisions: tuple[Decision, ...]) -> bool:
     """Whether there is a run at all: a refused name alone is a problem, not a run."""
-    return previous is not None or bool(decisions) or any(part.fingerprint for part in parts)
+    session, otel = parts
+    return bool(previous is not None or decisions or session.fingerprint or otel.fingerprint)
 
 
 def _outlives(session: FileRow | None, previous: Execution | None, row: Execution) -> bool:
@@ -115,18 +116,18 @@ def _evidence(
     news = _news(previous, (session, otel), now, stamp)
     promised = isinstance(reading.session, Session) and reading.session.locked
     return Evidence(
-        execution_id=execution_id,
-        session=reading.session,
-        trace=_trace(reading.telemetry) if reading.telemetry else None,
-        session_file=session.name if session.fingerprint else None,
-        otel_file=otel.name if otel.fingerprint else None,
-        began_at=_began(previous, (session, otel), decisions, news),
-        news_at=news,
-        decisions=decisions,
-        lock=reading.lock if promised else "unknown",
-        previous=previous,
-        kept=kept,
-        calls=calls,
+        execution_id,
+        reading.session,
+        _trace(reading.telemetry) if reading.telemetry else None,
+        session.name if session.fingerprint else None,
+        otel.name if otel.fingerprint else None,
+        _began(previous, (session, otel), decisions, news),
+        news,
+        calls,
+        decisions,
+        reading.lock if promised else "unknown",
+        previous,
+        kept,
     )
 
 
@@ -143,8 +144,10 @@ def _news(previous: Execution | None, parts: tuple[Part, ...], now: int, stamp: 
     return news or now
 
 
-def _began(previous: Execution | None, parts: tuple[Part, ...], decisions: tuple[Decision, ...], news: int) -> int:
+def _began(previous: Execution | None, parts: tuple[Part, Part], decisions: tuple[Decision, ...], news: int) -> int:
     """When it began: what we can vouch for, not what its writer's clock claims. A wait in the queue is none of it."""
+    if previous is None and not decisions:
+        return news
     runs = any(part.fingerprint for part in parts)
     if previous and not (runs and previous.status == Status.QUEUED):
         return _micros(previous.began_at)

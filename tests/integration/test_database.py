@@ -37,8 +37,8 @@ def half(path: Path) -> None:
 
 def page_in_the_middle(path: Path) -> None:
     with path.open("r+b") as file:
-        file.seek(path.stat().st_size // 2 // 4096 * 4096)
-        file.write(b"\xff" * 4096)
+        file.seek(path.stat().st_size // 2 // database.PAGE_BYTES * database.PAGE_BYTES)
+        file.write(b"\xff" * database.PAGE_BYTES)
 
 
 @pytest.mark.parametrize("damage", [garbage, text, half, page_in_the_middle])

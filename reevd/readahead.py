@@ -32,6 +32,12 @@ PLACE = 1 << 32  # bytes between two answers, of which a file in memory takes th
 log = structlog.get_logger("reevd.readahead")
 
 
+def start(passed: tuple[int, int, int]) -> subprocess.Popen[bytes]:
+    """The process that takes the looks; it is handed the folder, its end of the socket, and the file of answers."""
+    command = [sys.executable, "-m", "reevd.scout", *map(str, passed)]
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=passed)
+
+
 class _Scout:
     """The process; the file in memory that it leaves answers in, of which no pipe would hold one."""
 
@@ -43,8 +49,7 @@ class _Scout:
         passed = (folder, end.fileno(), self._answers)
         try:
             with end:
-                command = [sys.executable, "-m", "reevd.scout", *map(str, passed)]
-                self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=passed)
+                self._process = start(passed)
         except BaseException:
             self._let_go()
             raise

@@ -11,6 +11,8 @@ import time
 import traceback
 from collections.abc import Iterator
 
+from reevd import readahead
+from tests.chaos import scouts
 from tests.chaos.schedule import Outcome, run
 
 
@@ -26,8 +28,11 @@ def play(seeds: range, jobs: int) -> Iterator[Outcome]:
             import structlog
 
             structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+            scouts.adopt()
+            readahead.start = scouts.fork  # type: ignore[assignment]
             for seed in seeds[job::jobs]:
                 os.write(send, json.dumps(_played(seed)).encode() + b"\n")
+                scouts.bury()
             os._exit(0)
         children.append(pid)
     os.close(send)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from reevd import __version__
 from reevd.bounds import Bounds
 from reevd.change import FirstLooks
 from reevd.derive import Limits
@@ -31,6 +32,14 @@ class Request(NamedTuple):
     limits: Limits
     bounds: Bounds
     place: int = 0
+
+
+HELLO_BYTES = 32
+
+
+def hello() -> bytes:
+    """What the other process says when it has begun: both must be of one version."""
+    return __version__.encode().ljust(HELLO_BYTES)
 
 
 def first_looks(folder: Folder, request: Request) -> FirstLooks:

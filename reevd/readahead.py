@@ -19,7 +19,7 @@ from collections.abc import Sequence
 import structlog
 
 from reevd.change import NO_FIRST_LOOKS, FirstLooks
-from reevd.first_look import Request
+from reevd.first_look import HELLO_BYTES, Request, hello
 from reevd.times import SECOND
 
 # How many requests are under way at most: enough that neither waits for the other while one of them takes longer.
@@ -57,9 +57,12 @@ class _Scout:
     def ready(self) -> bool:
         """Whether it has begun: to load what it needs takes as long as a thousand looks."""
         if not self._begun and select.select([self._end], [], [], 0)[0]:
-            self._begun = bool(self._end.recv(1))
-            if not self._begun:
-                raise EOFError("it did not start")
+            told = self._end.recv(HELLO_BYTES, socket.MSG_WAITALL)
+            if told != hello():
+                raise EOFError(
+                    "another version of it is installed by now: restart reevd" if told else "it did not start"
+                )
+            self._begun = True
         return self._begun
 
     def ask(self, request: Request) -> None:

@@ -14,14 +14,14 @@ import socket
 import sys
 
 from reevd.files import Folder
-from reevd.first_look import first_looks
+from reevd.first_look import first_looks, hello
 from reevd.memory import calm
 
 
 def serve(folder: Folder, end: socket.socket, answers: int) -> None:
     """Until nobody asks any more."""
     requests = end.makefile("rb")
-    end.sendall(b"!")  # it has begun
+    end.sendall(hello())
     while True:
         try:
             request = pickle.load(requests)  # noqa: S301 - the engine made it

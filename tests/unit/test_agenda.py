@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from reevd.agenda import FAIRNESS, Agenda
+from reevd.agenda import FAIRNESS, Agenda, Batch
 
 
 def test_news_come_in_their_order_and_once() -> None:
@@ -52,6 +52,37 @@ def test_news_and_second_looks_take_turns() -> None:
     assert all(len({name.partition("-")[0] for name in names}) == 1 for names in taken)
 
 
+def test_where_much_waits_second_looks_come_beside_the_news() -> None:
+    agenda, most = Agenda(), 4 * FAIRNESS
+    for number in range(100):
+        agenda.add_later(f"old-{number}", 0)
+    agenda.add([f"new-{number}" for number in range(most + 1)])
+    taken = agenda.take_many(1, most)
+    assert (len(taken.news), len(taken.second), taken.alone) == (most, most // FAIRNESS, frozenset())
+    assert agenda.take_many(1, most).news == [f"new-{most}"]
+
+
+def test_a_session_file_alone_is_news_of_itself_alone() -> None:
+    agenda = Agenda()
+    agenda.add(["telemetry"], ["alone", "both", "telemetry"])
+    agenda.add(["both"])
+    agenda.add((), ["both"])
+    assert agenda.fresh == 3
+    taken = agenda.take_many(0, 10)
+    assert set(taken.news) == {"alone", "both", "telemetry"}
+    assert taken.alone == {"alone"}
+    agenda.add((), ["both"])
+    assert agenda.take_many(0, 10).alone == {"both"}, "what was taken before is over"
+
+
+def test_who_waits_for_a_second_look_is_not_looked_at_by_halves() -> None:
+    """It may be its telemetry that could not be read: a look at the session file must not take the place of that."""
+    agenda = Agenda()
+    agenda.add_later("a", 50)
+    agenda.add((), ["a"])
+    assert agenda.take_many(0, 10) == Batch(["a"], frozenset(), [])
+
+
 def test_who_is_in_both_is_looked_at_once() -> None:
     for now in (0, 10):
         agenda = Agenda()
@@ -82,6 +113,20 @@ class Machine(RuleBasedStateMachine):
     @rule(passed=st.integers(0, 10))
     def time_goes_on(self, passed: int) -> None:
         self.now += passed
+
+    @rule(names=st.lists(st.sampled_from("abcdef"), max_size=4))
+    def sessions(self, names: list[str]) -> None:
+        self.agenda.add((), names)
+        self.due.update(dict.fromkeys(names, 0))
+
+    @rule(most=st.integers(16, 40))
+    def taken_many(self, most: int) -> None:
+        news, alone, second = self.agenda.take_many(self.now, most)
+        assert len({*news, *second}) == len(news) + len(second)
+        assert alone <= set(news)
+        assert {*news, *second} <= {name for name, at in self.due.items() if at <= self.now}
+        for name in (*news, *second):
+            del self.due[name]
 
     @rule(most=st.integers(16, 40))
     def taken(self, most: int) -> None:

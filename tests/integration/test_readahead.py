@@ -1,0 +1,282 @@
+"""What a burst makes of the database is the same whoever reads it, whatever becomes of the process that reads ahead."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reevd import patrol, readahead
+from reevd.model import Decision
+from reevd.readahead import ReadAhead
+from tests.harness import children, leave, session
+from tests.integration.conftest import Bench
+
+RUNNING: dict[str, object] = {"end_time": None, "final_result": None}
+CALL = {"event_type": "ToolInput", "tool_input": {"tool_name": "transfer", "tool_args": {"amount": 1}}}
+DONE = {"event_type": "ToolOutput", "tool_output": {"success": True, "results": {"signature": "S"}}}
+FAILED = {"success": False, "score": 0.25, "status": "Failed", "error": {"kind": "transaction", "message": "no funds"}}
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patrol, "BATCH", 8)
+    monkeypatch.setattr(patrol, "BACKLOG", 16)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many executions each request was about. A burst of a test is over before a process has started: it waits."""
+    sizes: list[int] = []
+    ask, room = ReadAhead.ask, ReadAhead.room
+
+    def noted(ahead: ReadAhead, request: Any) -> bool:
+        sizes.append(len(request.execution_ids))
+        return ask(ahead, request)
+
+    def waited(ahead: ReadAhead, now: int) -> bool:
+        if room(ahead, now):
+            return True
+        if ahead._scout is not None and not ahead._scout._begun:
+            select.select([ahead._scout._end], [], [], 10)
+        return room(ahead, now)
+
+    monkeypatch.setattr(ReadAhead, "ask", noted)
+    monkeypatch.setattr(ReadAhead, "room", waited)
+    return sizes
+
+
+def telemetry(folder: Path, execution_id: str, lines: list[object], form: str = "enhanced_otel") -> None:
+    (folder / f"{form}_{execution_id}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def mixed(folder: Path, count: int) -> None:
+    """Of all kinds, telemetry after its session file and before it, half of them in one form and half in the other."""
+    for n in range(count):
+        name, kind = f"run-{n:04d}", n % 8
+        if kind == 1:
+            telemetry(folder, name, [CALL, DONE, CALL])
+        if kind == 2:
+            leave(folder, name, session(name, **RUNNING))
+        elif kind == 3:
+            (folder / f"session_{name}.json").write_text('{"session_id": "half')
+        elif kind == 4:
+            (folder / f"session_{name}.json").symlink_to("/etc/passwd")
+        elif kind == 5:
+            leave(folder, name, session(name, final_result=FAILED))
+        elif kind == 6:
+            telemetry(folder, name, [CALL, {"event_type": "nonsense"}], "otel")
+        else:
+            leave(folder, name, session(name))
+        if kind == 7:
+            telemetry(folder, name, [CALL, DONE], "otel" if n % 16 == 7 else "enhanced_otel")
+        if kind == 0 and n % 16 == 0:
+            (folder / f"enhanced_otel_{name}.jsonl").symlink_to("/etc/passwd")
+
+
+def contents(bench: Bench) -> dict[str, list[tuple[Any, ...]]]:
+    """All that does not depend on when it was looked at."""
+    assert bench.engine is not None
+    columns = "execution_id, benchmark_id, agent, status, progress, error_message, result_data, metadata, score, reason"
+    columns += ", CASE WHEN started_at IS NULL THEN '' ELSE created_at END, started_at, ended_at"
+    columns += ", session_file, otel_file, source_state, tool_calls, locked, warnings"
+    queries = {
+        "executions": f"SELECT {columns} FROM execution_states ORDER BY execution_id",
+        "calls": "SELECT * FROM tool_calls ORDER BY execution_id, seq",
+        "files": "SELECT name, size, mark IS NULL FROM files ORDER BY name",
+        "problems": "SELECT path, execution_id, kind, message FROM problems ORDER BY path",
+    }
+    return {name: bench.engine.store.rows(query) for name, query in queries.items()}
+
+
+def journaled(bench: Bench) -> set[str]:
+    lines = bench.database.with_name(bench.database.name + ".journal").read_bytes().splitlines()
+    records = [json.loads(line[9:]) for line in lines]
+    return {record["result"]["execution_id"] for record in records if "result" in record}
+
+
+def until_at_rest(bench: Bench) -> None:
+    engine = bench.engine
+    assert engine is not None
+    torn = f"SELECT count(*) FROM files WHERE mark IS NULL AND name NOT IN ({PROBLEMS})"
+    bench.until(lambda: engine.idle and engine.store.rows(torn) == [(0,)], "all is read at rest", seconds=30)
+
+
+PROBLEMS = "SELECT path FROM problems"
+
+
+@pytest.fixture
+def two(bench: Bench, tmp_path: Path) -> Iterator[tuple[Bench, Bench]]:
+    """One that looks ahead, and one that does not, each with a folder of its own."""
+    other = Bench(tmp_path / "other")
+    other.sessions.mkdir(parents=True)
+    yield bench, other
+    other.close()
+
+
+@pytest.mark.parametrize("while_it_watches", [False, True])
+def test_a_burst_ends_as_if_one_process_had_read_it(
+    two: tuple[Bench, Bench], asked: list[int], monkeypatch: pytest.MonkeyPatch, *, while_it_watches: bool
+) -> None:
+    ends = []
+    for bench in two:
+        if while_it_watches:
+            bench.start()
+        mixed(bench.sessions, 400)
+        if not while_it_watches:
+            bench.start()
+        assert bench.engine is not None
+        bench.until(lambda b=bench: len(contents(b)["executions"]) == 350, "all are known", seconds=30)  # type: ignore[misc]
+        until_at_rest(bench)
+        ends.append((contents(bench), journaled(bench)))
+        if bench is two[0]:
+            assert sum(asked) > 100, "a good part was looked at ahead"
+            monkeypatch.setattr(ReadAhead, "room", lambda _ahead, _now: False)
+    (tables, lines), (other_tables, other_lines) = ends
+    for name, rows in tables.items():
+        assert set(rows) ^ set(other_tables[name]) == set(), name
+    assert lines == other_lines
+
+
+def scouts() -> list[int]:
+    return children(os.getpid(), "reevd.scout")
+
+
+def kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+
+
+def halt(pid: int) -> None:
+    os.kill(pid, signal.SIGSTOP)
+
+
+@pytest.mark.parametrize("trouble", [kill, halt])
+def test_the_process_that_reads_ahead_may_die_or_hang(
+    bench: Bench, asked: list[int], monkeypatch: pytest.MonkeyPatch, trouble: Callable[[int], None]
+) -> None:
+    monkeypatch.setattr(readahead, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(readahead, "PAUSE", 0)
+    engine = bench.start()
+    struck: list[int] = []
+    for number in range(200):
+        leave(bench.sessions, f"run-{number}", session(f"run-{number}"))
+
+    def all_there() -> bool:
+        if asked and len(struck) < 3:
+            for pid in set(scouts()) - set(struck):
+                trouble(pid)
+                struck.append(pid)
+        return engine.store.rows("SELECT count(*) FROM execution_states WHERE status = 'Completed'") == [(200,)]
+
+    bench.until(all_there, "all are there", seconds=30)
+    until_at_rest(bench)
+    assert struck
+    assert journaled(bench) == {f"run-{number}" for number in range(200)}
+    bench.close()
+    assert not scouts()
+
+
+def test_where_no_process_can_be_had_one_reads_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    engine = bench.start()
+    for number in range(100):
+        leave(bench.sessions, f"run-{number}", session(f"run-{number}"))
+    bench.until(lambda: engine.store.rows("SELECT count(*) FROM execution_states") == [(100,)], "all are there")
+
+
+def test_an_answer_that_cannot_be_read_costs_time_alone(
+    bench: Bench, asked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(_: bytes) -> None:
+        raise ValueError("no pickle")
+
+    monkeypatch.setattr("reevd.readahead.pickle.loads", unreadable)
+    engine = bench.start()
+    for number in range(100):
+        leave(bench.sessions, f"run-{number}", session(f"run-{number}"))
+    bench.until(lambda: engine.store.rows("SELECT count(*) FROM execution_states") == [(100,)], "all are there")
+    assert asked
+
+
+def test_a_process_of_another_version_is_not_asked(
+    bench: Bench, asked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The package was replaced under the daemon, which goes on as the version that it is."""
+    monkeypatch.setattr("reevd.first_look.__version__", "0.0.1")
+    engine = bench.start()
+    for number in range(100):
+        leave(bench.sessions, f"run-{number}", session(f"run-{number}"))
+    bench.until(lambda: engine.store.rows("SELECT count(*) FROM execution_states") == [(100,)], "all are there")
+    assert not asked
+
+
+def _until_asked(bench: Bench, asked: list[int]) -> None:
+    bench.until(lambda: asked and len(bench.engine.patrol._ahead), "it is looked at ahead")  # type: ignore[union-attr]
+
+
+def test_what_was_decided_meanwhile_is_not_forgotten(bench: Bench, asked: list[int]) -> None:
+    """It was looked at before somebody stopped it, and stored after: the result counts, and the stop is in history."""
+    engine = bench.start()
+    for number in range(200):
+        leave(bench.sessions, f"run-{number}", session(f"run-{number}"))
+    _until_asked(bench, asked)
+    under_way = [execution_id for _, ids in engine.patrol._ahead._asked for execution_id in ids]
+    for execution_id in under_way:
+        engine.decide(Decision(execution_id, "stopped", engine.clock.now(), "by somebody"))
+    until_at_rest(bench)
+    query = "SELECT execution_id FROM decisions WHERE kind = 'stopped'"
+    assert {row[0] for row in engine.store.rows(query)} == set(under_way)
+    assert engine.store.rows("SELECT DISTINCT status FROM execution_states") == [("Completed",)]
+
+
+def test_what_was_removed_meanwhile_does_not_come_back(bench: Bench, asked: list[int]) -> None:
+    engine = bench.start()
+    for number in range(40):
+        leave(bench.sessions, f"run-{number}", session(f"run-{number}"))
+    bench.until(lambda: len(contents(bench)["executions"]) == 40, "all are there")
+    until_at_rest(bench)
+    asked.clear()
+    engine.patrol.agenda.add([f"run-{number}" for number in range(40)])
+    _until_asked(bench, asked)
+    removed = engine.patrol.remove([f"run-{number}" for number in range(40)], dry=False)
+    assert len(removed.executions) == 40
+    until_at_rest(bench)
+    assert not contents(bench)["executions"]
+
+
+def test_the_process_ends_when_there_is_nothing_to_do(
+    bench: Bench, asked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readahead, "IDLE", 100_000)
+    engine = bench.start()
+    for number in range(100):
+        leave(bench.sessions, f"run-{number}", session(f"run-{number}"))
+    bench.until(lambda: engine.store.rows("SELECT count(*) FROM execution_states") == [(100,)], "all are there")
+    assert asked
+    bench.until(lambda: not scouts(), "it has ended")
+
+
+def test_it_ends_with_whoever_asks_it(bench: Bench, asked: list[int]) -> None:
+    """Also where that is killed: its end of the socket is closed by the kernel, and by nobody else."""
+    engine = bench.start()
+    for number in range(100):
+        leave(bench.sessions, f"run-{number}", session(f"run-{number}"))
+    bench.until(lambda: engine.store.rows("SELECT count(*) FROM execution_states") == [(100,)], "all are there")
+    assert asked
+    (scout,) = scouts()
+    held = engine.patrol._ahead._scout
+    assert held is not None
+    held._end.close()
+    deadline = time.monotonic() + 10
+    while held._process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    assert held._process.returncode == 0, scout

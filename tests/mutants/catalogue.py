@@ -20,6 +20,7 @@ CHAOS = "tests.chaos --schedules 60 --jobs 2 --seed 1"
 FAULTS = "tests.faults --faults 300 --jobs 2"
 WATCHING = "tests/integration/test_watching.py::test_"
 DEFENCES = "tests/integration/test_defences.py::test_"
+AHEAD = "tests/integration/test_readahead.py::test_"
 ENDURANCE = "tests/integration/test_endurance.py::test_"
 DATABASE = "tests/integration/test_database.py::test_"
 REFUSED = "tests/integration/test_hostile.py::test_what_is_no_plain_file_is_refused_and_heals"
@@ -92,9 +93,31 @@ MUTANTS = (
     Mutant(
         "problem never solved",
         "reevd/weigh.py",
-        "        solved=tuple([part.name for part in parts if not part.problem]),\n",
-        "        solved=(),\n",
+        "    solved = tuple([part.name for part in parts if not part.problem])\n",
+        "    solved = ()\n",
         (REFUSED + "[folder-special-session_x.json]",),
+    ),
+    # -- reading ahead ----------------------------------------------------------------------------------------
+    Mutant(
+        "look ahead stored over a later one",
+        "reevd/reconciler.py",
+        "        if stale := self._store.standing([row[0] for row in ahead.executions]):\n",
+        "        if stale := set():\n",
+        (AHEAD + "what_was_seen_meanwhile_does_not_go_back",),
+    ),
+    Mutant(
+        "removal leaves a look ahead to bring it back",
+        "reevd/patrol.py",
+        "        self._recall()  # what was found before they went must not be stored after it\n",
+        "",
+        (AHEAD + "what_was_removed_meanwhile_does_not_come_back",),
+    ),
+    Mutant(
+        "what a dead reader was asked for is forgotten",
+        "reevd/readahead.py",
+        "            self._fail(error, now)\n            return asked, NO_FIRST_LOOKS\n",
+        "            self._fail(error, now)\n            return (), NO_FIRST_LOOKS\n",
+        (AHEAD + "the_process_that_reads_ahead_may_die_or_hang",),
     ),
     # -- watching ---------------------------------------------------------------------------------------------
     Mutant(
@@ -203,10 +226,11 @@ MUTANTS = (
     Mutant(
         "decision stored before the journal",
         "reevd/reconciler.py",
-        "            size = self._journal.append(records)\n"
-        "            self._store.reconcile(batch, rfc3339(now), solved=solved, journal_size=size)\n",
-        "            self._store.reconcile(batch, rfc3339(now), solved=solved, journal_size=self._journal.size)\n"
-        "            self._journal.append(records)\n",
+        "            size = self._journal.append(records, ahead.lines.values())\n"
+        "            self._store.reconcile(batch, rfc3339(now), ahead, solved=solved, journal_size=size)\n",
+        "            size = self._journal.size\n"
+        "            self._store.reconcile(batch, rfc3339(now), ahead, solved=solved, journal_size=size)\n"
+        "            self._journal.append(records, ahead.lines.values())\n",
         (DEFENCES + "a_verdict_that_the_journal_does_not_take_is_not_shown",),
     ),
     Mutant(

@@ -190,7 +190,7 @@ class _Daemon:
                 self._read_cases()
             presence.sign()
             if self._desk.meters is not None:
-                self._desk.meters.step()
+                pause = min(pause, self._desk.meters.step())
             elif presence.settled:
                 self._measure()
             if self._reloading:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from array import array
 from collections.abc import Callable, Mapping
@@ -94,10 +95,15 @@ class Meters:
         if len(self._latencies) >= MOST_WAITING:
             self._record(MOST_WAITING)
 
-    def step(self) -> None:
-        """To be called again and again: to record a value takes as long as a tenth of the look that it is about."""
+    def step(self) -> float:
+        """To be called again and again. Returns the seconds until the next time.
+
+        What a burst measured is recorded after it: for each file that takes a tenth of the time of the look at it.
+        """
         if self._latencies and self._engine.idle:
             self._record(PART)
+            return 0.0
+        return math.inf
 
     def _record(self, most: int) -> None:
         for latency in self._latencies[:most]:

@@ -63,6 +63,23 @@ def test_kill_9_loses_nothing_and_leaves_no_server_behind(tmp_path: Path) -> Non
             running.wait_for(f"k{number}", "Completed")
 
 
+def test_a_burst_that_a_kill_cut_short_is_taken_up_and_leaves_no_process_behind(tmp_path: Path) -> None:
+    count = 6_000
+    with daemon(tmp_path) as running:
+        running.stop()
+        for number in range(count):
+            (running.sessions / f"session_b{number}.json").write_text(json.dumps(session(f"b{number}")))
+        running.start(ready=False)
+        assert running.process is not None
+        pid = running.process.pid
+        wait_until(lambda: children(pid, "reevd.scout"), "another process reads ahead", log=running.log)
+        started = children(pid)
+        running.kill()
+        wait_until(lambda: not any(map(alive, started)), "all that it started is gone")
+        running.start()
+        wait_until(lambda: running.get("/api/v1/health")["executions"]["Completed"] == count, "all are there")
+
+
 def test_the_end_of_the_server_ends_the_daemon_with_an_error(tmp_path: Path) -> None:
     running = Daemon(tmp_path).start()
     assert running.process is not None

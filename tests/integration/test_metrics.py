@@ -58,6 +58,17 @@ def test_what_is_measured(tmp_path: Path) -> None:
         assert value("reevd_server_process_resident_memory_bytes") > 1e6
 
 
+def test_what_a_burst_measured_is_recorded_to_the_last(tmp_path: Path) -> None:
+    """By the pace at which it is recorded once nothing else is to be done, and at once for whoever asks."""
+    name = "reevd_ingest_latency_seconds_count"
+    with daemon(tmp_path, settle_seconds=0.05) as running:
+        before = scrape(running).get((name, ()), 0)
+        for number in range(1_200):
+            leave(running.sessions, f"m{number}", session(f"m{number}"))
+        wait_until(lambda: running.get("/api/v1/health")["executions"]["Completed"] == 1_200, "all are there")
+        assert scrape(running)[name, ()] - before >= 1_200
+
+
 def test_odd_addresses_make_no_more_than_one_series(tmp_path: Path) -> None:
     with daemon(tmp_path) as running:
         for number in range(50):

@@ -110,7 +110,7 @@ class Patrol:
             self._books.reconciler.store([Change("", problems=tuple(map(odd_name, self.odd)))], now)
             self.odd.clear()
         asked, ahead = self._ahead.answer(now)
-        batch = list(asked)
+        batch = list[str]()
         if asked:
             # Whoever would wait for the other takes a share of its looks.
             self._share = max(0, min(BATCH, self._share + (STEP if self._ahead.waited > WAITED else -STEP)))
@@ -122,6 +122,10 @@ class Patrol:
             request = Request(many.news, many.alone, now, self._clock.stamp(), self._books.limits, self.bounds)
             if not self._ahead.ask(request):
                 batch += many.news
+        # There is news of them since that look.
+        if since := set(asked).intersection(batch):
+            ahead = ahead.without(since)
+        batch = list(dict.fromkeys((*asked, *batch)))
         self._go(batch or self.agenda.take(now, BATCH), now, ahead)
         self._ahead.tidy(now)
 

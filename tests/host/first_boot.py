@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.harness import wait_until
 from tests.host.inside import CASES, SESSIONS, STATE, ask, configure, report, sh
 
+BURST = 4_000
 UNITS = ("reevd.service", "reevd.socket", "reev-run.socket", "reev-run@.service")
 WAITING = """#!/bin/sh
 case "$*" in *--list-agents*) echo deterministic; exit;; esac
@@ -253,6 +254,22 @@ def a_full_disk_is_told_and_survived() -> str:
     return f"{degraded}\n...\n{said}"
 
 
+def a_burst_is_read_by_a_second_process() -> str:
+    """Which the sandbox lets it have."""
+    sh("systemctl stop reevd reevd.socket")
+    final = {"success": True, "score": 1.0, "status": "Succeeded"}
+    for number in range(BURST):
+        document = {"session_id": f"burst-{number}", "start_time": 1_760_000_000, "final_result": final}
+        (SESSIONS / f"session_burst-{number}.json").write_text(json.dumps(document))
+    sh("systemctl start --no-block reevd.socket reevd")
+    scout = wait_until(lambda: sh("pgrep -f '[r]eevd.scout'", status=None), "a second process reads")
+    last = f"burst-{BURST - 1}"
+    said = sh(f"reevctl wait {last} && reevctl status {last}")
+    wait_until(lambda: not sh("pgrep -f '[r]eevd.scout'", status=None), "it ends when there is nothing left to do")
+    assert "reading ahead failed" not in sh("journalctl -u reevd -b --no-pager -o cat")
+    return f"{said}\nread by {scout}"
+
+
 def nothing_was_lost() -> str:
     return sh("reevctl status of-alice && reevctl verify")
 
@@ -280,6 +297,7 @@ if __name__ == "__main__":
             a_run_outlives_the_daemons_restart,
             a_run_is_stopped_and_one_that_dies_is_seen,
             a_full_disk_is_told_and_survived,
+            a_burst_is_read_by_a_second_process,
             nothing_was_lost,
         ]
     )

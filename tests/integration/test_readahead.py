@@ -246,6 +246,25 @@ def test_what_was_seen_meanwhile_does_not_go_back(bench: Bench, asked: list[int]
     assert scores == {(FAILED["score"],)}
 
 
+def test_news_of_what_is_looked_at_ahead_is_not_swallowed(
+    bench: Bench, asked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine takes a share of the looks, and among them those whose first look it is just handed."""
+    monkeypatch.setattr(patrol, "WAITED", -1.0)
+    engine = bench.start()
+    for number in range(200):
+        leave(bench.sessions, f"run-{number}", session(f"run-{number}"))
+    _until_asked(bench, asked)
+    select.select([engine.patrol._ahead._scout._end], [], [], 10)  # type: ignore[union-attr]
+    engine.patrol.agenda.take_many(0, 1000)
+    under_way = [execution_id for _, ids in engine.patrol._ahead._asked for execution_id in ids]
+    for execution_id in under_way:
+        leave(bench.sessions, execution_id, session(execution_id, final_result=FAILED))
+    query = "SELECT count(*) FROM execution_states WHERE score = ? AND execution_id IN (SELECT value FROM json_each(?))"
+    values = (FAILED["score"], json.dumps(under_way))
+    bench.until(lambda: engine.store.rows(query, values) == [(len(under_way),)], "all are as they were left")
+
+
 def test_what_was_removed_meanwhile_does_not_come_back(bench: Bench, asked: list[int]) -> None:
     engine = bench.start()
     for number in range(40):

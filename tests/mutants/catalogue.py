@@ -106,6 +106,13 @@ MUTANTS = (
         (AHEAD + "what_was_seen_meanwhile_does_not_go_back",),
     ),
     Mutant(
+        "news of what is looked at ahead swallowed",
+        "reevd/patrol.py",
+        "            ahead = ahead.without(since)\n",
+        "            pass\n",
+        (AHEAD + "news_of_what_is_looked_at_ahead_is_not_swallowed",),
+    ),
+    Mutant(
         "removal leaves a look ahead to bring it back",
         "reevd/patrol.py",
         "        self._recall()  # what was found before they went must not be stored after it\n",

@@ -42,27 +42,26 @@ class _Scout:
     """The process; the file in memory that it leaves answers in, of which no pipe would hold one."""
 
     def __init__(self, folder: int) -> None:
-        self._answers = os.memfd_create("reevd-looks")
-        self._end, end = socket.socketpair()
-        self._end.settimeout(ANSWER_SECONDS)
         self._begun = False
-        passed = (folder, end.fileno(), self._answers)
-        try:
-            with end:
-                self._process = start(passed)
-        except BaseException:
-            self._let_go()
-            raise
+        with contextlib.ExitStack() as opened:
+            self._end, end = map(opened.enter_context, socket.socketpair())
+            self._end.settimeout(ANSWER_SECONDS)
+            self._answers = os.memfd_create("reevd-looks")
+            opened.callback(os.close, self._answers)
+            self._process = start((folder, end.fileno(), self._answers))
+            end.close()
+            self._open = opened.pop_all()
 
     def ready(self) -> bool:
         """Whether it has begun: to load what it needs takes as long as a thousand looks."""
-        if not self._begun and select.select([self._end], [], [], 0)[0]:
-            told = self._end.recv(HELLO_BYTES, socket.MSG_WAITALL)
-            if told != hello():
-                raise EOFError(
-                    "another version of it is installed by now: restart reevd" if told else "it did not start"
-                )
-            self._begun = True
+        if not self._begun:
+            poll = select.poll()
+            poll.register(self._end, select.POLLIN)
+            if poll.poll(0):
+                told = self._end.recv(HELLO_BYTES, socket.MSG_WAITALL)
+                if told != hello():
+                    raise EOFError("another version is installed by now: restart reevd" if told else "it did not start")
+                self._begun = True
         return self._begun
 
     def ask(self, request: Request) -> None:
@@ -79,11 +78,7 @@ class _Scout:
         self._process.kill()  # it holds nothing that could be lost
         with contextlib.suppress(subprocess.TimeoutExpired):  # a disk that hangs keeps it
             self._process.wait(1)
-        self._let_go()
-
-    def _let_go(self) -> None:
-        self._end.close()
-        os.close(self._answers)
+        self._open.close()
 
 
 class ReadAhead:

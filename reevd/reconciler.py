@@ -81,7 +81,7 @@ class Reconciler:
         made: decisions to store with what they make of their executions. held: those that are about to be started.
         ahead: first looks that were taken since these were to be looked at
         """
-        if stale := self._store.standing([row[0] for row in ahead.executions]):
+        if ahead.executions and (stale := self._store.standing([row[0] for row in ahead.executions])):
             ahead = ahead.without(stale)
         done = {row[0] for row in ahead.executions}
         rest = [execution_id for execution_id in batch if execution_id not in done] if done else batch

@@ -101,7 +101,7 @@ MUTANTS = (
     Mutant(
         "look ahead stored over a later one",
         "reevd/reconciler.py",
-        "        if stale := self._store.standing([row[0] for row in ahead.executions]):\n",
+        "        if ahead.executions and (stale := self._store.standing([row[0] for row in ahead.executions])):\n",
         "        if stale := set():\n",
         (AHEAD + "what_was_seen_meanwhile_does_not_go_back",),
     ),

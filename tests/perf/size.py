@@ -19,7 +19,7 @@ from tests.perf.processes import cost
 from tests.perf.result import Result
 from tests.perf.stage import Client, fill, home, reevd, until
 
-SAMPLE = 2_000
+SAMPLE = 1_500  # fewer than another process would be asked for: its time is not the engine's
 
 
 def _settled(running: Daemon, count: int) -> None:

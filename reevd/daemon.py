@@ -1,7 +1,8 @@
 """The daemon as a process: lock, socket, the server as a child, and the loop that keeps the engine going.
 
 Two processes, so that a query never waits for ingestion nor ingestion for queries. This one writes and is
-the parent; the child only reads. When either ends, so does the other.
+the parent; the child only reads. When either ends, so does the other. (What else runs may end as it likes: who
+reads ahead in a burst, who tells others of what has ended, and the runs themselves.)
 """
 
 from __future__ import annotations

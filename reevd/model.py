@@ -22,7 +22,7 @@ class Status(StrEnum):
 
     @property
     def terminal(self) -> bool:
-        return self not in (Status.QUEUED, Status.RUNNING)
+        return self is not Status.QUEUED and self is not Status.RUNNING
 
 
 class ToolCall(NamedTuple):

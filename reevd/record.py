@@ -22,8 +22,8 @@ def result(row: Execution) -> dict[str, Any]:
     """Of a finished execution."""
     fields = row._asdict()
     for name in JSON_TEXT:
-        if fields[name] is not None:
-            fields[name] = orjson.Fragment(fields[name])
+        if (text := fields[name]) is not None:
+            fields[name] = orjson.Fragment(text)
     return {"result": fields}
 
 

@@ -16,7 +16,7 @@ import orjson
 
 from reevd import database
 from reevd.catalog import Benchmark
-from reevd.change import NO_FIRST_LOOKS, Change, FirstLooks
+from reevd.change import NO_FIRST_LOOKS, Calls, Change, FirstLooks
 from reevd.fingerprint import Fingerprint
 from reevd.model import Decision, Execution
 from reevd.names import files_of
@@ -38,6 +38,8 @@ def _json(values: Sequence[object]) -> str:
 _SELECT = f"SELECT {COLUMNS} FROM execution_states"
 _STANDING = f"{_SELECT} WHERE execution_id IN (SELECT value FROM json_each(?))"
 _INSERT = f"INSERT INTO execution_states (change, {COLUMNS}) VALUES (?{',?' * len(Execution._fields)})"
+_INSERT_CALL = "INSERT OR REPLACE INTO tool_calls VALUES (?,?,?,?,?,?,?,?,?)"
+_INSERT_FILE = "INSERT OR REPLACE INTO files VALUES (?,?,?,?,?,?,?)"
 _STAND = (
     "SELECT value FROM json_each(?) WHERE EXISTS (SELECT 1 FROM execution_states WHERE execution_id = value)"
     " OR EXISTS (SELECT 1 FROM decisions WHERE execution_id = value) OR EXISTS (SELECT 1 FROM files WHERE name IN"
@@ -154,11 +156,12 @@ class Store:
 
         at: the time of new problems. solved: paths that are in trouble no longer
         """
-        executions = [*ahead.executions, *(c.execution for c in changes if c.execution is not None)]
+        executions = [c.execution for c in changes if c.execution is not None]
         with self.transaction():
             self._replace_executions(executions)
-            self._replace_calls(changes, ahead)
-            self._replace_files(changes, ahead)
+            self._replace_calls([(c.execution_id, c.calls) for c in changes if c.calls is not None])
+            self._replace_files(changes)
+            self._insert(ahead)
             self._replace_problems(changes, solved, at)
             decisions = [d for c in changes for d in c.decisions]
             if decisions:
@@ -166,24 +169,31 @@ class Store:
             if journal_size is not None and (decisions or ahead.lines or any(c.archive for c in changes)):
                 self.set_meta("journal_size", journal_size)
 
-    def _replace_executions(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        self.db.executemany("DELETE FROM execution_states WHERE execution_id = ?", [(row[0],) for row in rows])
+    def _replace_executions(self, rows: Sequence[Execution]) -> None:
+        self.db.executemany("DELETE FROM execution_states WHERE execution_id = ?", [(r.execution_id,) for r in rows])
+        self._insert_executions(rows)
+
+    def _insert_executions(self, rows: Sequence[tuple[Any, ...]]) -> None:
         self.db.executemany(_INSERT, [(number, *row) for number, row in enumerate(rows, self.change + 1)])
         self.change += len(rows)
 
-    def _replace_calls(self, changes: Sequence[Change], ahead: FirstLooks) -> None:
-        changed = [(c.execution_id, c.calls) for c in changes if c.calls is not None]
-        stale = [*((row[0], 0) for row in ahead.executions), *((i, calls.start) for i, calls in changed)]
+    def _replace_calls(self, changed: Sequence[tuple[str, Calls]]) -> None:
+        stale = [(execution_id, calls.start) for execution_id, calls in changed]
         self.db.executemany("DELETE FROM tool_calls WHERE execution_id = ? AND seq >= ?", stale)
         rows = [(i, seq, *call) for i, calls in changed for seq, call in enumerate(calls.calls, calls.start)]
-        self.db.executemany("INSERT INTO tool_calls VALUES (?,?,?,?,?,?,?,?,?)", ahead.calls + rows)
+        self.db.executemany(_INSERT_CALL, rows)
 
-    def _replace_files(self, changes: Sequence[Change], ahead: FirstLooks) -> None:
+    def _replace_files(self, changes: Sequence[Change]) -> None:
         gone = [(name,) for c in changes for name in c.gone]
         if gone:
             self.db.executemany("DELETE FROM files WHERE name = ?", gone)
-        rows = [(f.name, *f.fingerprint, f.mark) for c in changes for f in c.files]
-        self.db.executemany("INSERT OR REPLACE INTO files VALUES (?,?,?,?,?,?,?)", ahead.files + rows)
+        self.db.executemany(_INSERT_FILE, [(f.name, *f.fingerprint, f.mark) for c in changes for f in c.files])
+
+    def _insert(self, ahead: FirstLooks) -> None:
+        """Nothing stands of these: nothing is to be deleted."""
+        self._insert_executions(ahead.executions)
+        self.db.executemany(_INSERT_CALL, ahead.calls)
+        self.db.executemany(_INSERT_FILE, ahead.files)
 
     def _replace_problems(self, changes: Sequence[Change], solved: Collection[str], at: str) -> None:
         if solved:

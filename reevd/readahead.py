@@ -25,7 +25,7 @@ from reevd.times import SECOND
 # How many requests are under way at most: enough that neither waits for the other while one of them takes longer.
 DEPTH = 3
 # Microseconds: not asked for so long, it ends; after a failure, so long none is started.
-IDLE, PAUSE = 3 * SECOND, 60 * SECOND
+IDLE, PAUSE = SECOND, 60 * SECOND
 ANSWER_SECONDS = 10.0  # a disk may take its time
 PLACE = 1 << 32  # bytes between two answers, of which a file in memory takes those that are written
 

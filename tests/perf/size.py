@@ -15,7 +15,7 @@ import structlog
 from reevd.engine import Engine
 from reevd.reader import REMEMBERED
 from tests.harness import ROOT, Daemon
-from tests.perf.processes import cost
+from tests.perf.processes import cost, family
 from tests.perf.result import Result
 from tests.perf.stage import Client, fill, home, reevd, until
 
@@ -75,6 +75,7 @@ def memory(files: int) -> list[Result]:
         client = Client(running.socket)
         for number in range(0, files, max(1, files // 2_000)):
             client.get(f"/api/v1/executions/run-{number}")
+        until(lambda: len(family(running.process.pid)) == 2, "who read the burst has ended", every=0.1)  # type: ignore[union-attr]
         ours = cost(running.process.pid).pss_mb
     code = "import os, sys, time; import {}; sys.stdout.write('!'); sys.stdout.flush(); time.sleep(600)"
     imports = [

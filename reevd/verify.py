@@ -41,6 +41,8 @@ FIELDS = (
     "ended_at",
     "tool_calls",
 )
+# An end that no file tells is the moment at which it was seen, which nobody can compute anew.
+COLUMNS = ", ".join(FIELDS).replace("ended_at", "CASE WHEN ended_at = news_at THEN NULL ELSE ended_at END")
 CALLS = "SELECT seq, tool_name, started_at, duration_ms, params, result, status, error_message FROM tool_calls"
 
 
@@ -148,6 +150,6 @@ def _differences(execution_id: str, computed: apsw.Connection, stored: apsw.Conn
 
 
 def _fields(db: apsw.Connection, execution_id: str) -> tuple[str, tuple[Any, ...] | None]:
-    query = f"SELECT source_state, {', '.join(FIELDS)}, otel_file FROM execution_states WHERE execution_id = ?"
+    query = f"SELECT source_state, {COLUMNS}, otel_file FROM execution_states WHERE execution_id = ?"
     row = db.execute(query, (execution_id,)).fetchone()
     return (row[0], row[1:]) if row else ("", None)

@@ -50,6 +50,18 @@ def test_a_sound_database_is_proved(tmp_path: Path) -> None:
     assert json.loads(verify(tmp_path, "--json").stdout) == {"executions": 4, "differences": []}
 
 
+def test_an_end_that_no_file_tells_is_no_difference(tmp_path: Path) -> None:
+    running = Daemon(tmp_path, settle_seconds=0.05).start()
+    leave(running.sessions, "endless", session("endless", end_time=None))
+    assert running.wait_for("endless", "Completed")["ended_at"]
+    running.stop()
+    done = verify(tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with apsw.Connection(str(running.database)) as db:
+        db.execute("UPDATE execution_states SET ended_at = created_at")
+    assert "ended_at" in verify(tmp_path).stdout
+
+
 def test_every_lie_of_the_database_is_found(tmp_path: Path) -> None:
     running = stopped(tmp_path)
     lies = {

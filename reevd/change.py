@@ -9,12 +9,19 @@ from reevd.model import Decision, Execution, Problem, ToolCall
 from reevd.names import files_of
 from reevd.reading import FileRow
 
+Row = tuple[Any, ...]
+"""The values of a statement, in the order of the table's columns."""
+
 
 class Calls(NamedTuple):
     """The tool calls of an execution from index `start` on; what stood there is replaced."""
 
     start: int
     calls: Sequence[ToolCall]
+
+    def rows(self, execution_id: str) -> list[Row]:
+        """As rows of tool_calls."""
+        return [(execution_id, number, *call) for number, call in enumerate(self.calls, self.start)]
 
 
 class Change(NamedTuple):
@@ -33,8 +40,15 @@ class Change(NamedTuple):
     decisions: tuple[Decision, ...] = ()
     archive: Execution | None = None
 
+    @property
+    def file_rows(self) -> list[Row]:
+        """The files, as rows of that table."""
+        return [(file.name, *file.fingerprint, file.mark) for file in self.files]
 
-Row = tuple[Any, ...]
+    @property
+    def stamp(self) -> int:
+        """When the newest of its files was changed last, nanoseconds. There must be one."""
+        return max([file.fingerprint.ctime_ns for file in self.files])
 
 
 class FirstLooks(NamedTuple):

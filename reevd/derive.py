@@ -81,9 +81,7 @@ def derive(evidence: Evidence, now: int, limits: Limits = DEFAULT_LIMITS) -> Exe
     previous, trace = evidence.previous, evidence.trace
     if evidence.kept and previous is not None:
         return _kept(previous, evidence, now)
-    queued = launch = None
-    if evidence.decisions:
-        queued, launch = _decided(evidence, "queued"), _decided(evidence, "started")
+    queued, launch = _decided(evidence, "queued"), _decided(evidence, "started")
     told = sharpest(session and session.started_at, trace and trace.first_at)
     started = sharpest(told, queued and queued.at) if told else None
     state = _state(evidence, session)
@@ -238,7 +236,7 @@ def _progress(status: Status, session: Session | None, trace: Trace | None) -> f
 
 def _warnings(evidence: Evidence, session: Session | None) -> list[str]:
     warnings = list(session.warnings) if session else []
-    if session and session.named_id not in (evidence.execution_id, None):
+    if session and session.named_id not in (None, evidence.execution_id):
         warnings.append(f"the session file names the execution {session.named_id!r} inside: the file's name counts")
     trace = evidence.trace
     if trace and trace.bad_lines:

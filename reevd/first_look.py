@@ -52,9 +52,9 @@ def first_looks(folder: Folder, request: Request) -> FirstLooks:
             continue
         found.executions.append(tuple(row))
         if change.calls:
-            found.calls.extend([(row.execution_id, number, *call) for number, call in enumerate(change.calls.calls)])
-        found.files.extend([(file.name, *file.fingerprint, file.mark) for file in change.files])
-        found.stamps.append(max([file.fingerprint.ctime_ns for file in change.files]))
+            found.calls.extend(change.calls.rows(row.execution_id))
+        found.files.extend(change.file_rows)
+        found.stamps.append(change.stamp)
         if change.archive:
             found.lines[row.execution_id] = line_of(result(row))
         if wait is not None:

@@ -10,14 +10,13 @@ from reevd.derive import VERDICTS, Limits
 from reevd.files import TransientError
 from reevd.model import Decision
 from reevd.reader import Reader
-from reevd.reading import Known, Part, Reading
+from reevd.reading import NOTHING_KNOWN, Known, Part, Reading
 from reevd.weigh import weigh
 
 RETRY_NS = 500_000_000
 # A look at many ends once so much was read: memory, and the wait of who comes after, have a bound.
 MOST_BYTES = 16 << 20
 NONE_MADE: Mapping[str, Decision] = {}
-NOTHING_KNOWN = Known({}, {}, {})
 
 
 class Looks(NamedTuple):

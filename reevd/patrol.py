@@ -21,7 +21,9 @@ from reevd.rescan import odd_name
 from reevd.times import SECOND
 
 BATCH = 512
+# From so many on, another process is worth its start.
 BACKLOG = 3 * BATCH
+# By so many looks the engine's share grows where it waited longer than so many seconds for the others, else it shrinks.
 STEP, WAITED = 16, 0.005
 REFUSED_FOR = SECOND
 

@@ -100,7 +100,7 @@ class ReadAhead:
         return sum(len(ids) for _, ids in self._asked)
 
     def room(self, now: int) -> bool:
-        """Whether more can be asked for."""
+        """Whether more can be asked for; where the process is not there yet, it is started, and there is no room."""
         if not self._able or len(self._asked) >= DEPTH or now < self._not_before:
             return False
         self._used_at = now

@@ -27,6 +27,9 @@ class Known(NamedTuple):
     files: dict[str, FileRow]
 
 
+NOTHING_KNOWN = Known({}, {}, {})
+
+
 class Part(NamedTuple):
     """One file as it was found; `fingerprint` is None where there is none, or none that may be opened.
 

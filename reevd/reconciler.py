@@ -103,8 +103,7 @@ class Reconciler:
         seconds = time.perf_counter() - began
         ended = [*(c.execution for c in changes if c.execution), *map(Execution._make, ahead.executions)]
         self._endings.tell(ended, known.executions, now)
-        stamps = [max([f.fingerprint.ctime_ns for f in c.files]) for c in changes if c.execution and c.files]
-        stamps += ahead.stamps
+        stamps = [*ahead.stamps, *(c.stamp for c in changes if c.execution and c.files)]
         again = looks.again | ahead.again
         return Outcome(written, again, looks.refused, stamps, seconds, rest[len(rest) - looks.left :])
 

@@ -202,8 +202,6 @@ def _tool_call(call: dict[str, Any]) -> ToolCall:
 
 def call_status(status: object) -> str:
     """A writer's word for the outcome of a call, as one of ours: success, error, timeout or open."""
-    if status == "success":  # nearly always
-        return "success"
     word = status.lower() if isinstance(status, str) else ""
     if word in ("success", "succeeded", "completed", "ok"):
         return "success"

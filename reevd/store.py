@@ -20,7 +20,7 @@ from reevd.change import NO_FIRST_LOOKS, Calls, Change, FirstLooks
 from reevd.fingerprint import Fingerprint
 from reevd.model import Decision, Execution
 from reevd.names import files_of
-from reevd.reading import FileRow, Known
+from reevd.reading import NOTHING_KNOWN, FileRow, Known
 from reevd.schema import COLUMNS, migrate
 from reevd.times import from_rfc3339, rfc3339
 
@@ -40,10 +40,12 @@ _STANDING = f"{_SELECT} WHERE execution_id IN (SELECT value FROM json_each(?))"
 _INSERT = f"INSERT INTO execution_states (change, {COLUMNS}) VALUES (?{',?' * len(Execution._fields)})"
 _INSERT_CALL = "INSERT OR REPLACE INTO tool_calls VALUES (?,?,?,?,?,?,?,?,?)"
 _INSERT_FILE = "INSERT OR REPLACE INTO files VALUES (?,?,?,?,?,?,?)"
+# The names of an execution's files, put together by SQLite: 'session_' || value || '.json', and so on.
+_NAMES = ", ".join(f"'{name}'" for name in files_of("' || value || '"))
 _STAND = (
     "SELECT value FROM json_each(?) WHERE EXISTS (SELECT 1 FROM execution_states WHERE execution_id = value)"
-    " OR EXISTS (SELECT 1 FROM decisions WHERE execution_id = value) OR EXISTS (SELECT 1 FROM files WHERE name IN"
-    " ('session_' || value || '.json', 'enhanced_otel_' || value || '.jsonl', 'otel_' || value || '.jsonl'))"
+    " OR EXISTS (SELECT 1 FROM decisions WHERE execution_id = value)"
+    f" OR EXISTS (SELECT 1 FROM files WHERE name IN ({_NAMES}))"
 )
 
 # Numbers go on where the newest rows were removed: readers ask for what came after the one they know.
@@ -79,7 +81,7 @@ class Store:
     def known(self, execution_ids: Sequence[str]) -> Known:
         """What stands of these executions, in three queries however many they are; in one where one is new."""
         if len(execution_ids) == 1 and not self.standing(execution_ids):
-            return Known({}, {}, {})
+            return NOTHING_KNOWN
         ids, names = _json(execution_ids), _json([name for i in execution_ids for name in files_of(i)])
         decisions: dict[str, list[Decision]] = {}
         query = "SELECT * FROM decisions WHERE execution_id IN (SELECT value FROM json_each(?))"
@@ -180,14 +182,11 @@ class Store:
     def _replace_calls(self, changed: Sequence[tuple[str, Calls]]) -> None:
         stale = [(execution_id, calls.start) for execution_id, calls in changed]
         self.db.executemany("DELETE FROM tool_calls WHERE execution_id = ? AND seq >= ?", stale)
-        rows = [(i, seq, *call) for i, calls in changed for seq, call in enumerate(calls.calls, calls.start)]
-        self.db.executemany(_INSERT_CALL, rows)
+        self.db.executemany(_INSERT_CALL, [row for execution_id, calls in changed for row in calls.rows(execution_id)])
 
     def _replace_files(self, changes: Sequence[Change]) -> None:
-        gone = [(name,) for c in changes for name in c.gone]
-        if gone:
-            self.db.executemany("DELETE FROM files WHERE name = ?", gone)
-        self.db.executemany(_INSERT_FILE, [(f.name, *f.fingerprint, f.mark) for c in changes for f in c.files])
+        self.db.executemany("DELETE FROM files WHERE name = ?", [(name,) for c in changes for name in c.gone])
+        self.db.executemany(_INSERT_FILE, [row for c in changes for row in c.file_rows])
 
     def _insert(self, ahead: FirstLooks) -> None:
         """Nothing stands of these: nothing is to be deleted."""
@@ -232,11 +231,12 @@ class Store:
         self.db.set_busy_timeout(0)  # a reader that takes its time must not make the engine wait
         try:
             log, moved = self.db.wal_checkpoint(mode=mode)
-            self.wal_bytes = 0 if log == moved else self.wal_bytes
         except apsw.BusyError:
-            pass
+            return
         finally:
             self.db.set_busy_timeout(database.BUSY_MS)
+        if log == moved:
+            self.wal_bytes = 0
 
     def _committed(self, _db: apsw.Connection, _name: str, frames: int) -> int:
         self.wal_bytes = frames * self._page

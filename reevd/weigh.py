@@ -146,8 +146,6 @@ def _news(previous: Execution | None, parts: tuple[Part, ...], now: int, stamp: 
 
 def _began(previous: Execution | None, parts: tuple[Part, Part], decisions: tuple[Decision, ...], news: int) -> int:
     """When it began: what we can vouch for, not what its writer's clock claims. A wait in the queue is none of it."""
-    if previous is None and not decisions:
-        return news
     runs = any(part.fingerprint for part in parts)
     if previous and not (runs and previous.status == Status.QUEUED):
         return _micros(previous.began_at)

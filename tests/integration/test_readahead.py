@@ -7,7 +7,6 @@ import os
 import select
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import pytest
 from reevd import patrol, readahead
 from reevd.model import Decision
 from reevd.readahead import ReadAhead
-from tests.harness import children, leave, session
+from tests.harness import children, leave, session, wait_until
 from tests.integration.conftest import Bench
 
 RUNNING: dict[str, object] = {"end_time": None, "final_result": None}
@@ -97,6 +96,15 @@ def contents(bench: Bench) -> dict[str, list[tuple[Any, ...]]]:
     return {name: bench.engine.store.rows(query) for name, query in queries.items()}
 
 
+def burst(bench: Bench, count: int) -> None:
+    for number in range(count):
+        leave(bench.sessions, f"run-{number}", session(f"run-{number}"))
+
+
+def until_known(bench: Bench, count: int) -> None:
+    bench.until(lambda: len(contents(bench)["executions"]) == count, "all are there")
+
+
 def journaled(bench: Bench) -> set[str]:
     lines = bench.database.with_name(bench.database.name + ".journal").read_bytes().splitlines()
     records = [json.loads(line[9:]) for line in lines]
@@ -166,8 +174,7 @@ def test_the_process_that_reads_ahead_may_die_or_hang(
     monkeypatch.setattr(readahead, "PAUSE", 0)
     engine = bench.start()
     struck: list[int] = []
-    for number in range(200):
-        leave(bench.sessions, f"run-{number}", session(f"run-{number}"))
+    burst(bench, 200)
 
     def all_there() -> bool:
         if asked and len(struck) < 3:
@@ -187,9 +194,9 @@ def test_the_process_that_reads_ahead_may_die_or_hang(
 def test_where_no_process_can_be_had_one_reads_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     engine = bench.start()
-    for number in range(100):
-        leave(bench.sessions, f"run-{number}", session(f"run-{number}"))
-    bench.until(lambda: engine.store.rows("SELECT count(*) FROM execution_states") == [(100,)], "all are there")
+    burst(bench, 100)
+    until_known(bench, 100)
+    assert engine.patrol._ahead._not_before, "it was tried"
 
 
 def test_an_answer_that_cannot_be_read_costs_time_alone(
@@ -199,10 +206,9 @@ def test_an_answer_that_cannot_be_read_costs_time_alone(
         raise ValueError("no pickle")
 
     monkeypatch.setattr("reevd.readahead.pickle.loads", unreadable)
-    engine = bench.start()
-    for number in range(100):
-        leave(bench.sessions, f"run-{number}", session(f"run-{number}"))
-    bench.until(lambda: engine.store.rows("SELECT count(*) FROM execution_states") == [(100,)], "all are there")
+    bench.start()
+    burst(bench, 100)
+    until_known(bench, 100)
     assert asked
 
 
@@ -211,10 +217,9 @@ def test_a_process_of_another_version_is_not_asked(
 ) -> None:
     """The package was replaced under the daemon, which goes on as the version that it is."""
     monkeypatch.setattr("reevd.first_look.__version__", "0.0.1")
-    engine = bench.start()
-    for number in range(100):
-        leave(bench.sessions, f"run-{number}", session(f"run-{number}"))
-    bench.until(lambda: engine.store.rows("SELECT count(*) FROM execution_states") == [(100,)], "all are there")
+    bench.start()
+    burst(bench, 100)
+    until_known(bench, 100)
     assert not asked
 
 
@@ -225,8 +230,7 @@ def _until_asked(bench: Bench, asked: list[int]) -> None:
 def test_what_was_seen_meanwhile_does_not_go_back(bench: Bench, asked: list[int]) -> None:
     """It was looked at ahead, then replaced and shown, and only then would the first look have been stored."""
     engine = bench.start()
-    for number in range(200):
-        leave(bench.sessions, f"run-{number}", session(f"run-{number}"))
+    burst(bench, 200)
     _until_asked(bench, asked)
     under_way = [execution_id for _, ids in engine.patrol._ahead._asked for execution_id in ids]
     for execution_id in under_way:
@@ -252,8 +256,7 @@ def test_news_of_what_is_looked_at_ahead_is_not_swallowed(
     """The engine takes a share of the looks, and among them those whose first look it is just handed."""
     monkeypatch.setattr(patrol, "WAITED", -1.0)
     engine = bench.start()
-    for number in range(200):
-        leave(bench.sessions, f"run-{number}", session(f"run-{number}"))
+    burst(bench, 200)
     _until_asked(bench, asked)
     select.select([engine.patrol._ahead._scout._end], [], [], 10)  # type: ignore[union-attr]
     engine.patrol.agenda.take_many(0, 1000)
@@ -267,9 +270,8 @@ def test_news_of_what_is_looked_at_ahead_is_not_swallowed(
 
 def test_what_was_removed_meanwhile_does_not_come_back(bench: Bench, asked: list[int]) -> None:
     engine = bench.start()
-    for number in range(40):
-        leave(bench.sessions, f"run-{number}", session(f"run-{number}"))
-    bench.until(lambda: len(contents(bench)["executions"]) == 40, "all are there")
+    burst(bench, 40)
+    until_known(bench, 40)
     until_at_rest(bench)
     asked.clear()
     engine.patrol.agenda.add([f"run-{number}" for number in range(40)])
@@ -284,10 +286,9 @@ def test_the_process_ends_when_there_is_nothing_to_do(
     bench: Bench, asked: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(readahead, "IDLE", 100_000)
-    engine = bench.start()
-    for number in range(100):
-        leave(bench.sessions, f"run-{number}", session(f"run-{number}"))
-    bench.until(lambda: engine.store.rows("SELECT count(*) FROM execution_states") == [(100,)], "all are there")
+    bench.start()
+    burst(bench, 100)
+    until_known(bench, 100)
     assert asked
     bench.until(lambda: not scouts(), "it has ended")
 
@@ -295,16 +296,12 @@ def test_the_process_ends_when_there_is_nothing_to_do(
 def test_it_ends_with_whoever_asks_it(bench: Bench, asked: list[int]) -> None:
     """Also where that is killed: its end of the socket is closed by the kernel, and by nobody else."""
     engine = bench.start()
-    for number in range(100):
-        leave(bench.sessions, f"run-{number}", session(f"run-{number}"))
-    bench.until(lambda: engine.store.rows("SELECT count(*) FROM execution_states") == [(100,)], "all are there")
+    burst(bench, 100)
+    until_known(bench, 100)
     assert asked
     (scout,) = scouts()
     held = engine.patrol._ahead._scout
     assert held is not None
     held._end.close()
-    deadline = time.monotonic() + 10
-    while held._process.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+    wait_until(lambda: held._process.poll() is not None, "it has ended")
     assert held._process.returncode == 0, scout

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import shutil
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -49,7 +48,7 @@ def check(path: str) -> Checked:
     """Opens a backup and reads all of it. Raises RestoreError where it is none, or damaged."""
     doing = "checking the backup"
     try:
-        with contextlib.closing(apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)) as db:
+        with _opened(path) as db:
             said = db.execute("PRAGMA integrity_check").get
             schema: int = db.pragma("user_version")
             if said != "ok" or not schema:
@@ -61,6 +60,10 @@ def check(path: str) -> Checked:
             return Checked(schema, db.execute("SELECT count(*) FROM execution_states").get)
     except apsw.Error as error:
         raise RestoreError(doing, path, error, "see that it is a file of `reevctl backup`, whole") from error
+
+
+def _opened(backup: str) -> contextlib.closing[apsw.Connection]:
+    return contextlib.closing(apsw.Connection(backup, flags=apsw.SQLITE_OPEN_READONLY))
 
 
 def place(database: str, *, named: bool) -> str:
@@ -169,7 +172,9 @@ def _discard(new: str) -> None:
 
 
 def _make(backup: str, new: str) -> None:
-    shutil.copyfile(backup, new)
+    # By SQLite, and not as a file: of a database that was moved aside, part may stand in the log beside it.
+    with _opened(backup) as db:
+        db.execute("VACUUM INTO ?", (new,))
     store, journal = Store(new), Journal(new + ".journal")
     try:
         size = 0

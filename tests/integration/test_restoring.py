@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +46,15 @@ def known(database: Path) -> set[str]:
 
 
 def backed_up(home: Path, *names: str) -> str:
-    """The path of a database that holds just these, in no sessions folder."""
-    fill(home / "elsewhere", home / "copy.sqlite3", *names)
-    return str(home / "copy.sqlite3")
+    """The path of a backup that holds just these, in no sessions folder."""
+    fill(home / "elsewhere", home / "elsewhere.sqlite3", *names)
+    return backup_of(home / "elsewhere.sqlite3", home / "copy.sqlite3")
+
+
+def backup_of(database: Path, to: Path) -> str:
+    with closing(apsw.Connection(str(database))) as db:
+        db.execute("VACUUM INTO ?", (str(to),))
+    return str(to)
 
 
 STEPS = 13
@@ -120,21 +127,39 @@ def test_the_next_start_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert known(tmp_path / "reevd.sqlite3") == {"new", "old"}, "the backup, and what the folder says"
 
 
-def test_a_full_disk_leaves_all_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("room", [0, 30_000, 100_000])
+def test_where_nothing_more_can_be_written_all_is_as_it_was(tmp_path: Path, room: int) -> None:
     backup = backed_up(tmp_path, "new")
     fill(tmp_path / "sessions", tmp_path / "reevd.sqlite3", "old")
     before = {name for name in os.listdir(tmp_path) if name.startswith("reevd.")}
-
-    def full(_: str, to: str) -> None:
-        Path(to).write_bytes(b"half")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(shutil, "copyfile", full)
-    with pytest.raises(restoring.RestoreError, match="No space left"):
+    with files_of_at_most(room), pytest.raises(restoring.RestoreError, match=r"putting back .*copy.sqlite3 \(1 exec"):
         restoring.put_back(backup, str(tmp_path / "reevd.sqlite3"))
     after = {name for name in os.listdir(tmp_path) if name.startswith("reevd.")}
     assert after - before <= {"reevd.sqlite3.lock"}
     assert known(tmp_path / "reevd.sqlite3") == {"old"}
+
+
+def test_what_stands_in_the_log_beside_it_is_put_back_too(tmp_path: Path) -> None:
+    (tmp_path / "sessions").mkdir()
+    leave(tmp_path / "sessions", "new", session("new"))
+    engine = Engine(str(tmp_path / "sessions"), str(tmp_path / "running.sqlite3"))
+    engine.settle()
+    for ending in ("", "-wal"):  # as what was moved aside of a daemon that was killed
+        shutil.copyfile(f"{tmp_path}/running.sqlite3{ending}", f"{tmp_path}/copy.sqlite3{ending}")
+    engine.close()
+    restoring.put_back(str(tmp_path / "copy.sqlite3"), str(tmp_path / "reevd.sqlite3"))
+    assert known(tmp_path / "reevd.sqlite3") == {"new"}
+    assert known(tmp_path / "copy.sqlite3") == {"new"}, "the backup itself stays whole"
 
 
 def ended_just_now(sessions: Path, database: Path, *names: str) -> None:
@@ -170,7 +195,7 @@ def test_what_ends_after_a_restore_is_told_and_what_was_told_is_not_told_again(t
     with following(database, told):
         wait_until(Path(f"{database}-feed").exists, "it follows")
         ended_just_now(sessions, database, *first)
-        backup = shutil.copyfile(database, tmp_path / "copy.sqlite3")
+        backup = backup_of(database, tmp_path / "copy.sqlite3")
         ended_just_now(sessions, database, *later)
         wait_until(lambda: len(told) == 11, "they are told")
     changes = Changes(str(database))
@@ -178,7 +203,7 @@ def test_what_ends_after_a_restore_is_told_and_what_was_told_is_not_told_again(t
     changes.close()
     for path in sessions.iterdir():
         path.unlink()
-    restoring.put_back(str(backup), str(database))
+    restoring.put_back(backup, str(database))
     changes = Changes(str(database))
     assert changes.birth != birth, "who follows the live events begins anew"
     changes.close()

@@ -19,7 +19,7 @@ import apsw
 from reevd import lookout
 from tests.faults.disk import Disk, Fault, Kind
 from tests.faults.shim import through
-from tests.faults.workloads import WORKLOADS, small_steps
+from tests.faults.workloads import WORKLOADS, migrate_no_further, small_steps
 from tests.faults.world import World, WrongError
 
 SCRATCH = "/dev/shm" if os.path.isdir("/dev/shm") else None
@@ -61,13 +61,14 @@ def _world(disk: Disk) -> Iterator[World]:
     home = Path(tempfile.mkdtemp(prefix="faults-", dir=SCRATCH))
     watch, lookout.Watch = lookout.Watch, _no_watch  # type: ignore[assignment, misc]
     try:
-        with through(disk) as vfs, small_steps():
+        with through(disk) as vfs:
             world = World(home, disk, vfs)
             yield world
             disk.mend()
             world.close()
     finally:
         lookout.Watch = watch  # type: ignore[misc]
+        migrate_no_further()
         shutil.rmtree(home)
 
 
@@ -75,11 +76,12 @@ def _play(world: World, workload: str) -> None:
     script = WORKLOADS[workload]
     script.prepare(world)
     world.disk.armed = True
-    for step in script.steps:
-        step(world)
-        world.rest()
-    cuts = world.cuts
-    world.close()
+    with small_steps():
+        for step in script.steps:
+            step(world)
+            world.rest()
+        cuts = world.cuts
+        world.close()
     world.disk.armed = False
     if world.cuts > cuts:  # the power went at the very end: see what a start makes of it
         world.restart()

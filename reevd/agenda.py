@@ -53,7 +53,8 @@ class Agenda:
         self._alone.difference_update(ids)
 
     def add_later(self, execution_id: str, at: int) -> None:
-        """An earlier time stands."""
+        """An earlier time stands. It is not known of which of its files."""
+        self._alone.discard(execution_id)
         if self._at.get(execution_id, at + 1) > at:
             self._at[execution_id] = at
             heapq.heappush(self._heap, (at, execution_id))

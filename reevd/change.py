@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from reevd.model import Decision, Execution, Problem, ToolCall
@@ -67,8 +67,10 @@ class FirstLooks(NamedTuple):
     stamps: list[int]
     again: dict[str, int]
 
-    def without(self, execution_ids: Container[str]) -> FirstLooks:
+    def without(self, execution_ids: Collection[str]) -> FirstLooks:
         """The same of all others. The stamps of all stay: they are for statistics."""
+        if not execution_ids:
+            return self
         kept = [row for row in self.executions if row[0] not in execution_ids]
         ids = {row[0] for row in kept}
         names = {name for execution_id in ids for name in files_of(execution_id)}

@@ -39,10 +39,13 @@ def fingerprint(status: os.stat_result) -> Fingerprint:
 
 
 class OpenFile:
-    """A regular file of the folder, open for reading; `fingerprint` was taken before any byte is read."""
+    """A regular file of the folder, open for reading.
+
+    fingerprint was taken before any byte is read. taken: how many bytes were read, some of them perhaps again
+    """
 
     def __init__(self, descriptor: int, status: os.stat_result) -> None:
-        self.descriptor, self.fingerprint = descriptor, fingerprint(status)
+        self.descriptor, self.fingerprint, self.taken = descriptor, fingerprint(status), 0
 
     def __enter__(self) -> Self:
         return self
@@ -73,6 +76,7 @@ class OpenFile:
                 data += more
         except OSError as error:
             raise UnreadableError("io", f"reading failed: {error.strerror}") from error
+        self.taken += len(data)
         return data
 
 

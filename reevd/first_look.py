@@ -5,6 +5,7 @@ Only those are told that find an end: such a look is the same whoever takes it.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from reevd.derive import Limits
 from reevd.files import Folder
 from reevd.journal import line_of
 from reevd.look import look
+from reevd.model import Execution
 from reevd.reader import Reader
 from reevd.record import result
 
@@ -38,8 +40,9 @@ HELLO_BYTES = 32
 
 
 def hello() -> bytes:
-    """What the other process says when it has begun: both must be of one version."""
-    return __version__.encode().ljust(HELLO_BYTES)
+    """What the other process says when it has begun: both must be of one version, and of one shape where none says."""
+    spoken = __version__, Request._fields, FirstLooks._fields, Execution._fields
+    return hashlib.sha256(repr(spoken).encode()).digest()
 
 
 def first_looks(folder: Folder, request: Request) -> FirstLooks:

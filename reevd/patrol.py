@@ -124,9 +124,7 @@ class Patrol:
             request = Request(many.news, many.alone, now, self._clock.stamp(), self._books.limits, self.bounds)
             if not self._ahead.ask(request):
                 batch += many.news
-        # There is news of them since that look.
-        if since := set(asked).intersection(batch):
-            ahead = ahead.without(since)
+        ahead = ahead.without(set(asked).intersection(batch))  # there is news of them since that look
         batch = list(dict.fromkeys((*asked, *batch)))
         self._go(batch or self.agenda.take(now, BATCH), now, ahead)
         self._ahead.tidy(now)
@@ -182,6 +180,7 @@ class Patrol:
     def _look(
         self, batch: list[str], now: int, made: Mapping[str, Decision] = NONE_MADE, ahead: FirstLooks = NO_FIRST_LOOKS
     ) -> None:
+        self._ahead.outdate(batch)
         outcome = self._books.reconciler.look(
             self._reader, batch, now, self._clock.stamp(), may_judge=self.judges, made=made, held=self.held, ahead=ahead
         )

@@ -15,6 +15,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import structlog
 
@@ -81,6 +82,13 @@ class _Scout:
         self._open.close()
 
 
+class _Asked(NamedTuple):
+    of: _Scout
+    place: int
+    execution_ids: Sequence[str]
+    outdated: set[str]
+
+
 class ReadAhead:
     """`folder`: the descriptor of the sessions folder. What is asked for is answered in its order.
 
@@ -90,14 +98,14 @@ class ReadAhead:
     def __init__(self, folder: int) -> None:
         self._folder = folder
         self._scout: _Scout | None = None
-        self._asked: deque[tuple[int, Sequence[str]]] = deque()
+        self._asked: deque[_Asked] = deque()
         self._count = self._used_at = self._not_before = 0
         self.waited = 0.0
         self._able = len(os.sched_getaffinity(0)) > 1  # on one core, two take longer than one
 
     def __len__(self) -> int:
         """How many executions are looked at by now."""
-        return sum(len(ids) for _, ids in self._asked)
+        return sum(len(asked.execution_ids) for asked in self._asked)
 
     def room(self, now: int) -> bool:
         """Whether more can be asked for; where the process is not there yet, it is started, and there is no room."""
@@ -121,22 +129,27 @@ class ReadAhead:
             self._fail(error, request.now)
             return False
         self._count += 1
-        self._asked.append((place, request.execution_ids))
+        self._asked.append(_Asked(self._scout, place, request.execution_ids, set()))
         return True
 
     def answer(self, now: int) -> tuple[Sequence[str], FirstLooks]:
         """What was asked for first, with the looks that were taken; waits for them. Nothing where nothing was asked."""
         if not self._asked:
             return (), NO_FIRST_LOOKS
-        place, asked = self._asked.popleft()
+        asked, looks = self._asked.popleft(), NO_FIRST_LOOKS
         began = time.perf_counter()
         try:
-            return asked, self._scout.answer(place) if self._scout else NO_FIRST_LOOKS
+            if asked.of is self._scout:  # and of none that took its place
+                looks = asked.of.answer(asked.place).without(asked.outdated)
         except Exception as error:  # noqa: BLE001 - whatever it may be, the engine goes on without
             self._fail(error, now)
-            return asked, NO_FIRST_LOOKS
-        finally:
-            self.waited = time.perf_counter() - began
+        self.waited = time.perf_counter() - began
+        return asked.execution_ids, looks
+
+    def outdate(self, execution_ids: Sequence[str]) -> None:
+        """The engine looks at these itself by now: what is under way of them is older, and no longer wanted."""
+        for asked in self._asked:
+            asked.outdated.update(set(execution_ids).intersection(asked.execution_ids))
 
     def tidy(self, now: int) -> None:
         """Ends a process that has nothing to do."""
@@ -146,7 +159,7 @@ class ReadAhead:
     def close(self) -> list[str]:
         """Ends the process. Returns what it was asked for and nobody has looked at."""
         self._end()
-        left = [execution_id for _, ids in self._asked for execution_id in ids]
+        left = [execution_id for asked in self._asked for execution_id in asked.execution_ids]
         self._asked.clear()
         return left
 

@@ -103,7 +103,7 @@ class Reader:
                 otel = self._follow(execution_id, memory.tail, otel._replace(again=again), file, ended=ended)
         finally:
             if file is not None:
-                file.close()
+                self._close(file)
         self.forget(execution_id)
         at_rest = session.again is None and otel.again is None
         if not (at_rest and isinstance(memory.session, Session) and memory.session.ended):
@@ -123,7 +123,7 @@ class Reader:
         if file is None:
             memory.session = memory.session_at = None
             return Part(name, old)
-        with file:
+        try:
             found = file.fingerprint
             again = memory.wait(name, found, now, began_ns, self.bounds.settle_ns)
             if memory.session_at == found and old is not None and old.mark is not None:
@@ -132,12 +132,17 @@ class Reader:
             try:
                 file.check_size(self.bounds.session_bytes)
                 memory.session = parse_session(file.read(0, self.bounds.session_bytes))
-                self.taken += found.size
             except UnreadableError as error:
                 memory.session = error.message
                 if again is None:
                     problem = Problem(name, execution_id, error.kind, error.message)
             return Part(name, old, found, again, problem)
+        finally:
+            self._close(file)
+
+    def _close(self, file: OpenFile) -> None:
+        self.taken += file.taken
+        file.close()
 
     def _open_otel(
         self, execution_id: str, names: list[str], stored: Mapping[str, FileRow]
@@ -156,10 +161,7 @@ class Reader:
     def _follow(self, execution_id: str, tail: Tail, part: Part, file: OpenFile, *, ended: bool) -> Part:
         try:
             file.check_size(self.bounds.otel_bytes)
-            before = tail.telemetry.consumed
-            more = tail.follow(file, self.bounds.budget, last=ended and part.again is None)
-            self.taken += max(0, tail.telemetry.consumed - before)
-            if more:
+            if tail.follow(file, self.bounds.budget, last=ended and part.again is None):
                 return part._replace(again=0)
         except UnreadableError as error:
             return part._replace(problem=Problem(part.name, execution_id, error.kind, error.message))

@@ -81,8 +81,8 @@ class Reconciler:
         made: decisions to store with what they make of their executions. held: those that are about to be started.
         ahead: first looks that were taken since these were to be looked at
         """
-        if ahead.executions and (stale := self._store.standing([row[0] for row in ahead.executions])):
-            ahead = ahead.without(stale)
+        if ahead.executions:
+            ahead = ahead.without(self._store.standing([row[0] for row in ahead.executions]))
         done = {row[0] for row in ahead.executions}
         rest = [execution_id for execution_id in batch if execution_id not in done] if done else batch
         known = self._store.known(rest)
@@ -112,8 +112,7 @@ class Reconciler:
         batch = list(changes)
         if not batch and not ahead.executions:
             return []
-        read = [*(path for c in batch for path in c.solved), *(row[0] for row in ahead.files)]
-        solved = self._troubled.intersection(read) if self._troubled else ()
+        solved = self._troubled.intersection([path for c in batch for path in c.solved]) if self._troubled else ()
         records: list[dict[str, Any]] = [record.decision(d) for c in batch for d in c.decisions]
         ended = [c.archive for c in batch if c.archive and self._archived.get(c.execution_id) != hash(c.archive)]
         records += [record.result(row) for row in ended]

@@ -46,6 +46,7 @@ _STAND = (
     "SELECT value FROM json_each(?) WHERE EXISTS (SELECT 1 FROM execution_states WHERE execution_id = value)"
     " OR EXISTS (SELECT 1 FROM decisions WHERE execution_id = value)"
     f" OR EXISTS (SELECT 1 FROM files WHERE name IN ({_NAMES}))"
+    f" OR EXISTS (SELECT 1 FROM problems WHERE path IN ({_NAMES}))"
 )
 
 # Numbers go on where the newest rows were removed: readers ask for what came after the one they know.
@@ -200,8 +201,7 @@ class Store:
         for problem in (p for c in changes for p in c.problems):
             old = self.db.execute("SELECT since, attempts FROM problems WHERE path = ?", (problem.path,)).fetchone()
             since, attempts = old or (at, 0)
-            row = (*problem, since, attempts + 1)
-            self.db.execute("INSERT OR REPLACE INTO problems VALUES (?,?,?,?,?,?)", row)
+            self.db.execute("INSERT OR REPLACE INTO problems VALUES (?,?,?,?,?,?)", (*problem, since, attempts + 1))
 
     def set_meta(self, key: str, value: int | str) -> None:
         self.db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (key, value))

@@ -8,6 +8,7 @@ from reevd import derive as rules
 from reevd.change import Calls, Change
 from reevd.derive import Evidence, Limits, Trace
 from reevd.model import Decision, Execution, Status, ToolCall
+from reevd.names import files_of
 from reevd.otel_file import Telemetry
 from reevd.reading import FileRow, Part, Reading
 from reevd.session_file import Session
@@ -39,7 +40,8 @@ def weigh(
     files = tuple(filter(None, (row, otel_row)))
     gone = tuple([part.name for part in parts if part.vanished])
     problems = tuple(filter(None, (session.problem, otel.problem)))
-    solved = tuple([part.name for part in parts if not part.problem])
+    troubled = {problem.path for problem in problems}
+    solved = tuple([name for name in files_of(execution_id) if name not in troubled])
     new = (made,) if made else ()
     if made:
         decisions = (*(d for d in decisions if d.kind != made.kind), made)

@@ -8,6 +8,7 @@ from tests.harness import leave, session
 from tests.integration.conftest import Bench
 
 SESSION, OTEL = "session_x.json", "enhanced_otel_x.jsonl"
+NAMES = (SESSION, OTEL, "otel_x.jsonl")
 GOOD = json.dumps(session("x"))
 
 

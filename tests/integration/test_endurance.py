@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import apsw
@@ -66,6 +67,42 @@ def test_a_batch_of_large_files_is_taken_in_parts(bench: Bench, monkeypatch: pyt
         leave(bench.sessions, f"large-{number}", session(f"large-{number}", metadata={"x": "y" * 200_000}))
     bench.until(lambda: sum(sizes) >= 10, "all are stored")
     assert max(sizes) <= 2
+
+
+@pytest.mark.parametrize(
+    ("shape", "content"),
+    [
+        ("session_{}.json", bytes(200_000)),
+        ("session_{}.json", b"[" + b"0," * 100_000),
+        ("session_{}.json", json.dumps(session("x", metadata={"x": "y" * 200_000})).encode()),
+        ("enhanced_otel_{}.jsonl", bytes(200_000)),
+    ],
+)
+def test_whatever_was_read_counts(bench: Bench, monkeypatch: pytest.MonkeyPatch, shape: str, content: bytes) -> None:
+    """A look at many ends once so much was read, also where nothing came of it."""
+    monkeypatch.setattr(look, "MOST_BYTES", 300_000)
+    for number in range(10):
+        (bench.sessions / shape.format(f"run-{number}")).write_bytes(content)
+    engine, ids, now = bench.start(), [f"run-{number}" for number in range(10)], time.time_ns()
+    bench.until(lambda: engine.idle, "it has read them")
+    anew = reader.Reader(engine.patrol._folder, Bounds())
+    for _ in range(2):
+        left = [
+            look.look(anew, ids[at:], now // 1000, now + at, limits=Limits(), may_judge=False).left for at in range(9)
+        ]
+        assert left == [8, 7, 6, 5, 4, 3, 2, 1, 0]
+
+
+def test_what_is_read_once_more_counts_once_more(bench: Bench) -> None:
+    """The telemetry of what has ended is read again as a whole."""
+    line, engine = '{"event_type":"ToolInput","tool_input":{"tool_name":"a","tool_args":{}}}\n', bench.start()
+    (bench.sessions / "enhanced_otel_x.jsonl").write_text(line * 3000)
+    anew, size = reader.Reader(engine.patrol._folder, Bounds()), len(line) * 3000
+    for wanted in (size, 2 * size):
+        now = time.time_ns() + 10 * 1_000_000_000
+        look.look(anew, ["x"], now // 1000, now, limits=Limits(), may_judge=False)
+        assert wanted <= anew.taken < wanted + 10_000
+        leave(bench.sessions, "x", session("x"))
 
 
 def test_what_has_ended_and_is_at_rest_is_not_held(bench: Bench) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.harness import leave
 from tests.integration.conftest import Bench
-from tests.integration.hostile import GOOD, OTEL, SESSION, goes_on, is_shown, shown
+from tests.integration.hostile import GOOD, NAMES, OTEL, SESSION, goes_on, is_shown, shown
 
 
 def fifo(path: Path) -> None:
@@ -84,7 +84,7 @@ REFUSED: list[tuple[Callable[[Path], None], str]] = [
 ]
 
 
-@pytest.mark.parametrize("name", [SESSION, OTEL])
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("make", "kind"), REFUSED)
 def test_what_is_no_plain_file_is_refused_and_heals(
     bench: Bench, make: Callable[[Path], None], kind: str, name: str
@@ -98,11 +98,26 @@ def test_what_is_no_plain_file_is_refused_and_heals(
     if path.is_dir():
         path.rmdir()
     leave(bench.sessions, "x", GOOD)
-    if name == OTEL:
+    if name != SESSION:
         hidden = bench.sessions / "whole"
         hidden.write_text(json.dumps({"event_type": "ToolInput", "tool_input": {"tool_name": "t"}}) + "\n")
         hidden.rename(path)
     bench.until(lambda: bench.status("x") == "Completed" and not bench.problems(), "it healed")
+
+
+@pytest.mark.parametrize("left", [(), *((name,) for name in NAMES), NAMES])
+@pytest.mark.parametrize("name", NAMES)
+def test_trouble_that_was_taken_away_is_over(bench: Bench, name: str, left: tuple[str, ...]) -> None:
+    """Also where the run's files have other names than what was refused."""
+    bench.start()
+    dangling_link(bench.sessions / name)
+    is_shown(bench, name, "link")
+    (bench.sessions / name).unlink()
+    for one in left:
+        (bench.sessions / one).write_text(GOOD if one == SESSION else "")
+    bench.until(lambda: not bench.problems(), "it is over")
+    wanted = None if not left else "Completed" if SESSION in left else "Running"
+    bench.until(lambda: bench.status("x") == wanted, "what was left is known")
 
 
 def test_oversized_telemetry_is_shown_with_its_execution(bench: Bench) -> None:

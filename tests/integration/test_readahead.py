@@ -6,6 +6,7 @@ import json
 import os
 import select
 import signal
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -212,11 +213,12 @@ def test_an_answer_that_cannot_be_read_costs_time_alone(
     assert asked
 
 
+@pytest.mark.parametrize(("what", "other"), [("__version__", "0.0.1"), ("Execution", Decision)])
 def test_a_process_of_another_version_is_not_asked(
-    bench: Bench, asked: list[int], monkeypatch: pytest.MonkeyPatch
+    bench: Bench, asked: list[int], monkeypatch: pytest.MonkeyPatch, what: str, other: object
 ) -> None:
     """The package was replaced under the daemon, which goes on as the version that it is."""
-    monkeypatch.setattr("reevd.first_look.__version__", "0.0.1")
+    monkeypatch.setattr(f"reevd.first_look.{what}", other)
     bench.start()
     burst(bench, 100)
     until_known(bench, 100)
@@ -232,7 +234,7 @@ def test_what_was_seen_meanwhile_does_not_go_back(bench: Bench, asked: list[int]
     engine = bench.start()
     burst(bench, 200)
     _until_asked(bench, asked)
-    under_way = [execution_id for _, ids in engine.patrol._ahead._asked for execution_id in ids]
+    under_way = [execution_id for asked in engine.patrol._ahead._asked for execution_id in asked.execution_ids]
     for execution_id in under_way:
         select.select([engine.patrol._ahead._scout._end], [], [], 10)  # type: ignore[union-attr]
         leave(bench.sessions, execution_id, session(execution_id, final_result=FAILED))
@@ -260,12 +262,83 @@ def test_news_of_what_is_looked_at_ahead_is_not_swallowed(
     _until_asked(bench, asked)
     select.select([engine.patrol._ahead._scout._end], [], [], 10)  # type: ignore[union-attr]
     engine.patrol.agenda.take_many(0, 1000)
-    under_way = [execution_id for _, ids in engine.patrol._ahead._asked for execution_id in ids]
+    under_way = [execution_id for asked in engine.patrol._ahead._asked for execution_id in asked.execution_ids]
     for execution_id in under_way:
         leave(bench.sessions, execution_id, session(execution_id, final_result=FAILED))
     query = "SELECT count(*) FROM execution_states WHERE score = ? AND execution_id IN (SELECT value FROM json_each(?))"
     values = (FAILED["score"], json.dumps(under_way))
     bench.until(lambda: engine.store.rows(query, values) == [(len(under_way),)], "all are as they were left")
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def refuse(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/etc/passwd")
+
+
+@pytest.mark.parametrize(("change", "problems"), [(remove, 0), (refuse, 1)])
+def test_what_the_engine_has_looked_at_meanwhile_is_newer(
+    bench: Bench, asked: list[int], monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], None], problems: int
+) -> None:
+    """Its look came after the one that is under way, and nothing of it was stored that would tell."""
+    monkeypatch.setattr(patrol, "WAITED", -1.0)
+    engine = bench.start()
+    burst(bench, 38)
+    _until_asked(bench, asked)
+    under_way = engine.patrol._ahead._asked
+    end, size = under_way[0].of._end, 8 * len(under_way)
+    assert size > 8
+    wait_until(lambda: len(end.recv(size, socket.MSG_PEEK)) == size, "all of them are read")
+    execution_id = under_way[-1].execution_ids[0]
+    change(bench.sessions / f"session_{execution_id}.json")
+    engine.patrol.look(execution_id)
+    assert len(bench.problems()) == problems
+    bench.until(lambda: engine.idle, "all is looked at")
+    assert engine.patrol._ahead._count
+    assert not engine.store.known([execution_id]).executions
+    assert len(bench.problems()) == problems
+
+
+def test_trouble_with_telemetry_that_is_gone_is_over(bench: Bench, asked: list[int]) -> None:
+    bench.start()
+    path = bench.sessions / "enhanced_otel_run-0.jsonl"
+    path.symlink_to("/etc/passwd")
+    bench.until(bench.problems, "it is shown")
+    path.unlink()
+    burst(bench, 40)
+    until_known(bench, 40)
+    assert asked
+    assert not bench.problems()
+
+
+def test_nobody_answers_for_whoever_went_before(
+    bench: Bench, asked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that takes the place of one that died is asked anew."""
+    monkeypatch.setattr(readahead, "PAUSE", 0)
+    engine = bench.start()
+    burst(bench, 100)
+    _until_asked(bench, asked)
+    ahead = engine.patrol._ahead
+    under_way, first = len(ahead._asked), ahead._scout
+    assert first is not None
+    first._process.kill()
+    first._process.wait()
+    failed: list[Exception] = []
+    fail = ReadAhead._fail
+    monkeypatch.setattr(ReadAhead, "_fail", lambda of, error, now: (failed.append(error), fail(of, error, now)))
+    first._end.recv(64, socket.MSG_DONTWAIT) if select.select([first._end], [], [], 0)[0] else None
+    assert under_way > 1
+    ahead.answer(engine.clock.now())
+    assert ahead.room(engine.clock.now() + 1)
+    for _ in range(under_way - 1):
+        assert not ahead.answer(engine.clock.now())[1].executions
+    assert len(failed) == 1
+    engine.rescan()
+    until_known(bench, 100)
 
 
 def test_what_was_removed_meanwhile_does_not_come_back(bench: Bench, asked: list[int]) -> None:

@@ -81,6 +81,9 @@ def test_who_waits_for_a_second_look_is_not_looked_at_by_halves() -> None:
     agenda.add_later("a", 50)
     agenda.add((), ["a"])
     assert agenda.take_many(0, 10) == Batch(["a"], frozenset(), [])
+    agenda.add((), ["a"])
+    agenda.add_later("a", 50)
+    assert agenda.take_many(0, 10) == Batch(["a"], frozenset(), [])
 
 
 def test_who_is_in_both_is_looked_at_once() -> None:

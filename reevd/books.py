@@ -70,6 +70,13 @@ class Books:
         """Has the whole database read, once: what is found, `check` tells."""
         self._inspection.begin()
 
+    def suspect(self) -> None:
+        """A reader met damage: has the whole database read once more, where that is not being done."""
+        if self.lost is None and not self._inspection.under_way and not self._inspection.damage:
+            self._inspection.close()
+            self._inspection = Inspection(self.path, self._vfs)
+            self._inspection.begin()
+
     def check(self) -> bool:
         """Whether the clock was set since. Raises apsw.CorruptError for a damaged database, or one that was moved."""
         if self._inspection.damage:

@@ -36,6 +36,7 @@ class Trace(NamedTuple):
     named_ids: frozenset[str]
     bad_lines: int
     first_bad: str
+    locked: bool = False
 
 
 class Evidence(NamedTuple):
@@ -116,7 +117,7 @@ def derive(evidence: Evidence, now: int, limits: Limits = DEFAULT_LIMITS) -> Exe
         evidence.otel_file,
         _source_state(evidence),
         evidence.calls,
-        int(bool(session and session.locked)),
+        int(bool((session and session.locked) or (trace and trace.locked))),
         dumps(warnings) if warnings else "[]",
         history(previous, state.status, state.reason, result, now),
     )

@@ -48,6 +48,7 @@ class Desk:
             "upsert": self._upsert,
             "prune": self._prune,
             "metrics": self._metrics,
+            "suspect": self._suspect,
         }
 
     def serve(self) -> bool:
@@ -125,6 +126,10 @@ class Desk:
         if not days:
             raise RefusedError(400, "removing executions: no age is given, and retention_days is not set: give days")
         self._passes.append((request, self._retention.start(days, dry=request.args["dry_run"])))
+
+    def _suspect(self, request: Request) -> None:
+        self._engine.books.suspect()
+        self._link.answer(request, {})
 
     def _sync(self, request: Request) -> None:
         began, written = self._engine.clock.now(), self._engine.patrol.written

@@ -38,6 +38,7 @@ class Engine:
 
     poll      what to sleep on: ready when there is news; others may register what they wait for too
     patrol    what is looked at, decided and stored
+    books     what it is stored in
     replaced  called when the database is another file than before, and says all that the folder says
     """
 
@@ -58,27 +59,27 @@ class Engine:
         self._next_tick = self._retry_at = 0
         self._reasons: dict[str, str] = {}
         self.poll = select.epoll()
-        self._books = Books(database, self.clock, limits, vfs)
+        self.books = Books(database, self.clock, limits, vfs)
         self._lookout = Lookout(folder, self.poll)
-        self.patrol = Patrol(self._books, self.clock, self._lookout.folder, bounds)
+        self.patrol = Patrol(self.books, self.clock, self._lookout.folder, bounds)
 
     def tune(self, limits: Limits, bounds: Bounds, pace: Pace) -> None:
         """Takes other settings from the next round on."""
         self._pace = pace
-        self._books.tune(limits)
+        self.books.tune(limits)
         self.patrol.bounds = bounds
         self._survey.wanted = True
 
     def close(self) -> None:
         self.patrol.close()
         self._lookout.close()
-        self._books.close()
+        self.books.close()
         self.poll.close()
 
     @property
     def store(self) -> Store:
         """The database; another one after it was made anew."""
-        return self._books.store
+        return self.books.store
 
     def rescan(self) -> int:
         """Wants a full scan as soon as can be. Returns what `scans` will have reached once it is done."""
@@ -92,10 +93,6 @@ class Engine:
         if why := self._reasons.get("database") or self._reasons.get("remade"):
             raise StoringError(why)
         self.patrol.decide(*made)
-
-    def compact(self, removed: int) -> None:
-        """So many executions were removed: the journal need not know them any longer."""
-        self._books.compact(removed=removed)
 
     def settle(self) -> None:
         """Works until nothing is left to do at once. Raises StoringError where the disk fails."""
@@ -121,10 +118,10 @@ class Engine:
 
     @property
     def problems(self) -> int:
-        return len(self._books.reconciler.problems)
+        return len(self.books.reconciler.problems)
 
     def health(self) -> Health:
-        last, short = self._survey.last, self._books.shortages(self._lookout.path)
+        last, short = self._survey.last, self.books.shortages(self._lookout.path)
         told = (self._lookout.reason, self.patrol.refused(self.clock.now()), *self._reasons.values(), *short)
         return Health(
             mode="inotify" if self._lookout.watching else "poll",
@@ -195,20 +192,21 @@ class Engine:
             self._reasons["scan"] = f"the sessions folder cannot be scanned: {error}"
             return
         if scan:
-            gone = tuple(path for path in self._books.reconciler.problems - scan.odd.keys() if not ids((path,)))
-            self._books.reconciler.store([Change("", problems=tuple(scan.odd.values()), solved=gone)], now)
+            gone = tuple(path for path in self.books.reconciler.problems - scan.odd.keys() if not ids((path,)))
+            self.books.reconciler.store([Change("", problems=tuple(scan.odd.values()), solved=gone)], now)
             self._survey.end(self.clock.now())
             self._reasons.pop("scan", None)
 
     def _tick(self, now: int) -> None:
         self._lookout.check()
-        if self._books.check():
+        if self.books.check():
             self._forget_times()
         self._survey.tick(now, int((self._pace.rescan if self._lookout.watching else self._pace.poll) * SECOND))
         if self.ready:
-            self._books.inspect()  # not sooner: it takes the disk's time, and somebody waits for the first scan
-            self.patrol.agenda.add((*self.store.locked(), *self.store.due(rfc3339(now))))
-        self._books.tidy(idle=self.idle)
+            self.books.inspect()  # not sooner: it takes the disk's time, and somebody waits for the first scan
+            for execution_id in (*self.store.locked(), *self.store.due(rfc3339(now))):
+                self.patrol.agenda.add_later(execution_id, now)  # a burst of news must not keep them waiting
+        self.books.tidy(idle=self.idle)
 
     def _forget_times(self) -> None:
         """The clock was set: what was put off until a time on the old one is due now."""
@@ -222,22 +220,22 @@ class Engine:
         self._retry_at = now + RETRY
         self._survey.restart()
         if "database" not in self._reasons:
-            log.error("storing failed", database=self._books.path, error=str(error), retry="until it works")
+            log.error("storing failed", database=self.books.path, error=str(error), retry="until it works")
         self._reasons["database"] = f"storing fails ({error}): what is shown is the last that could be stored"
 
     def _recovered(self) -> bool:
         """Whether the disk takes writes again."""
-        if self._books.lost:
-            self._start_over(self._books.lost, self.clock.now())
+        if self.books.lost:
+            self._start_over(self.books.lost, self.clock.now())
             return False
-        self._books.probe()
+        self.books.probe()
         del self._reasons["database"]
-        log.info("storing works again", database=self._books.path)
+        log.info("storing works again", database=self.books.path)
         return True
 
     def _start_over(self, reason: str, now: int) -> None:
         try:
-            self._books.start_over(reason)
+            self.books.start_over(reason)
         except (apsw.Error, OSError) as error:
             self._fail(StoringError(f"{reason}; making it anew: {error or type(error).__name__}"), now)
             return

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Self
 
 from reevd.errors import UnreadableError
-from reevd.fingerprint import Fingerprint, mark
+from reevd.fingerprint import Fingerprint, mark, signed
 
 PART = 500
 OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
@@ -35,7 +35,8 @@ class TransientError(Exception):
 
 
 def fingerprint(status: os.stat_result) -> Fingerprint:
-    return Fingerprint(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    ino, mtime_ns = signed(status.st_ino), signed(status.st_mtime_ns)
+    return Fingerprint(status.st_dev, ino, status.st_size, mtime_ns, status.st_ctime_ns)
 
 
 class OpenFile:

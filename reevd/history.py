@@ -11,6 +11,7 @@ from reevd.session_file import Result, dumps
 from reevd.times import rfc3339
 
 INSTEAD = ", instead of another result, "
+MOST = 200  # transitions, of which no honest run has ten: of more, the middle goes
 
 
 def history(previous: Execution | None, status: Status, reason: str, result: Result | None, now: int) -> str:
@@ -28,6 +29,7 @@ def history(previous: Execution | None, status: Status, reason: str, result: Res
     transitions = orjson.loads(previous.history)
     if same and INSTEAD in reason and INSTEAD in transitions[-1]["reason"]:
         transitions.pop()  # who writes results again and again must not make the row grow
+    del transitions[MOST // 2 : len(transitions) + 1 - MOST // 2]
     return dumps([*transitions, _step(status, reason, now)])
 
 

@@ -21,10 +21,15 @@ class Inspection:
         if self._thread.ident is None:
             self._thread.start()
 
+    @property
+    def under_way(self) -> bool:
+        return self._thread.is_alive()
+
     def _run(self) -> None:
-        # SQLite lets go of the interpreter while it reads, so that this takes a core and not the engine's time.
+        # The quick check would not say whether each index has every row. SQLite lets go of the interpreter while it
+        # reads, so that this takes a core and not the engine's time.
         try:
-            found = self._db.execute("PRAGMA quick_check(1)").fetchall()
+            found = self._db.execute("PRAGMA integrity_check(1)").fetchall()
         except (apsw.CorruptError, apsw.NotADBError) as error:
             self.damage = str(error)
         except apsw.Error:

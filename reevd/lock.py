@@ -1,8 +1,8 @@
 """Locks: the runner's on its telemetry, and the daemon's own on its database.
 
 A runner holds an open-file-description write lock on its telemetry while it lives. Unlike flock, nobody can
-take or fake it with a descriptor for reading, and a child that inherits the file does not keep it... unless
-it inherits the descriptor itself, which our runner's do not.
+take or fake it with a descriptor for reading: such a one gets read locks, which do not count. And a child that
+inherits the file does not keep it... unless it inherits the descriptor itself, which our runner's do not.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ FLOCK = struct.Struct("hhqqi4x")
 
 
 def held(descriptor: int) -> bool:
-    """Whether some process holds a lock on the file. Raises OSError where the file system has no such locks."""
-    asked = FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    """Whether some process holds a write lock on the file. Raises OSError where the file system has no such locks."""
+    asked = FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0)
     kind: int = FLOCK.unpack(fcntl.fcntl(descriptor, F_OFD_GETLK, asked))[0]
     return kind != fcntl.F_UNLCK
 

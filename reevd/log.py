@@ -84,6 +84,16 @@ class Bridge(logging.Handler):
         structlog.get_logger(record.name).log(record.levelno, record.getMessage().strip(), exc_info=record.exc_info)
 
 
+def harmless(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Escapes whatever a terminal could act on: the names and words of strangers' files are among the values."""
+    for key, value in event.items():
+        if isinstance(value, str) and not value.isprintable():
+            event[key] = "".join(
+                c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode("ascii") for c in value
+            )
+    return event
+
+
 def configure(log_format: str) -> Outlet:
     """`json`, `console` or `auto` (console where stderr is a terminal). Call once a process.
 
@@ -92,18 +102,19 @@ def configure(log_format: str) -> Outlet:
     console = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
     outlet = Outlet(2)
     atexit.register(outlet.close)
-    renderer: Any = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-        if console
-        else structlog.processors.JSONRenderer(ensure_ascii=True)
-    )
+    renderer: Any = structlog.processors.JSONRenderer(ensure_ascii=True)
+    if console:
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     if _journal(2, os.environ):
         renderer = Prioritized(renderer)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.ExceptionRenderer() if not console else structlog.processors.StackInfoRenderer(),
+            structlog.processors.ExceptionRenderer(),
+            *([harmless] if console else []),
             renderer,
         ],
         logger_factory=structlog.WriteLoggerFactory(file=outlet),  # type: ignore[arg-type]
@@ -116,6 +127,12 @@ def configure(log_format: str) -> Outlet:
 def silence() -> None:
     """Errors only, on stderr: for a command that answers by itself."""
     structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.ExceptionRenderer(),
+            harmless,
+            structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+        ],
         wrapper_class=structlog.make_filtering_bound_logger("error"),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )

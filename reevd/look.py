@@ -8,12 +8,12 @@ from typing import NamedTuple
 from reevd.change import Change
 from reevd.derive import VERDICTS, Limits
 from reevd.files import TransientError
-from reevd.model import Decision
+from reevd.model import Decision, Execution
 from reevd.reader import Reader
-from reevd.reading import NOTHING_KNOWN, Known, Part, Reading
+from reevd.reading import NOTHING_KNOWN, RETRY_NS, Known, Part, Reading, unread
+from reevd.times import rfc3339
 from reevd.weigh import weigh
 
-RETRY_NS = 500_000_000
 # A look at many ends once so much was read: memory, and the wait of who comes after, have a bound.
 MOST_BYTES = 16 << 20
 NONE_MADE: Mapping[str, Decision] = {}
@@ -54,6 +54,7 @@ def look(
     again: dict[str, int] = {}
     refused = None
     failed: dict[str, Exception] = {}
+    unseen: dict[str, Exception] = {}
     readings: list[tuple[str, Reading]] = []
     most = reader.taken + MOST_BYTES
     left = len(execution_ids)
@@ -67,27 +68,31 @@ def look(
             reading = reader.read(execution_id, known.files, now, stamp, ended=ended, alone=execution_id in alone)
             readings.append((execution_id, reading))
         except TransientError as error:
-            refused, again[execution_id] = str(error), RETRY_NS
+            refused, again[execution_id], unseen[execution_id] = str(error), RETRY_NS, error
         except Exception as error:  # noqa: BLE001 - one poisoned file must not stop the others
-            failed[execution_id] = error
+            failed[execution_id] = unseen[execution_id] = error
+
+    def weighed(execution_id: str, reading: Reading) -> Change:
+        return weigh(
+            execution_id,
+            reading,
+            known.executions.get(execution_id),
+            tuple(known.decisions.get(execution_id, ())),
+            now,
+            stamp,
+            limits=limits,
+            settle=reader.bounds.settle_ns // 1000,
+            may_judge=may_judge,
+            made=made.get(execution_id),
+            held=execution_id in held,
+        )
+
     changes = []
     for execution_id, reading in readings:
         try:
-            change = weigh(
-                execution_id,
-                reading,
-                known.executions.get(execution_id),
-                tuple(known.decisions.get(execution_id, ())),
-                now,
-                stamp,
-                limits=limits,
-                settle=reader.bounds.settle_ns // 1000,
-                may_judge=may_judge,
-                made=made.get(execution_id),
-                held=execution_id in held,
-            )
+            change = weighed(execution_id, reading)
         except Exception as error:  # noqa: BLE001 - as above
-            failed[execution_id] = error
+            failed[execution_id] = unseen[execution_id] = error
             continue
         changes.append(change)
         wait = _wait(reading.session_part, reading.otel_part)
@@ -95,7 +100,20 @@ def look(
             wait = 0  # given up: what stands after the telemetry's last newline is a line now, and no more will come
         if wait is not None:
             again[execution_id] = wait
+    # Whatever keeps a file from being read, what is decided is durable, and nobody is stuck.
+    for execution_id, why in unseen.items():
+        if execution_id in made or (may_judge and _overdue(known.executions.get(execution_id), now)):
+            try:
+                change = weighed(execution_id, unread(execution_id, known.files, str(why)))
+            except Exception as error:  # noqa: BLE001 - as above
+                failed[execution_id] = error
+                change = Change(execution_id, decisions=tuple(made[i] for i in (execution_id,) if i in made))
+            changes.append(change._replace(solved=()))
     return Looks(changes, again, refused, failed, left)
+
+
+def _overdue(row: Execution | None, now: int) -> bool:
+    return row is not None and row.deadline_at is not None and row.deadline_at <= rfc3339(now)
 
 
 def _wait(session: Part, otel: Part) -> int | None:

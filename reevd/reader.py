@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+
+import structlog
 
 from reevd.bounds import Bounds
 from reevd.derive import Lock
@@ -16,6 +19,8 @@ from reevd.names import files_of
 from reevd.reading import FileRow, Part, Reading
 from reevd.session_file import Session, parse_session
 from reevd.tail import Tail
+
+log = structlog.get_logger("reevd.reader")
 
 REMEMBERED, REMEMBERED_BYTES = 512, 64 << 20
 
@@ -131,7 +136,8 @@ class Reader:
             memory.session_at, problem = found, None
             try:
                 file.check_size(self.bounds.session_bytes)
-                memory.session = parse_session(file.read(0, self.bounds.session_bytes))
+                with _of_ours(name):
+                    memory.session = parse_session(file.read(0, self.bounds.session_bytes))
             except UnreadableError as error:
                 memory.session = error.message
                 if again is None:
@@ -161,11 +167,26 @@ class Reader:
     def _follow(self, execution_id: str, tail: Tail, part: Part, file: OpenFile, *, ended: bool) -> Part:
         try:
             file.check_size(self.bounds.otel_bytes)
-            if tail.follow(file, self.bounds.budget, last=ended and part.again is None):
+            with _of_ours(part.name):
+                more = tail.follow(file, self.bounds.budget, last=ended and part.again is None)
+            if more:
                 return part._replace(again=0)
         except UnreadableError as error:
             return part._replace(problem=Problem(part.name, execution_id, error.kind, error.message))
         return part
+
+
+@contextlib.contextmanager
+def _of_ours(name: str) -> Iterator[None]:
+    """A defect of ours is trouble with the one file that it shows with: the others, and its run's end, go on."""
+    try:
+        yield
+    except UnreadableError:
+        raise
+    except Exception as error:
+        log.exception("reading failed inside reevd", path=name)
+        why = f"reading it failed inside reevd, which is a defect: {type(error).__name__}: {error}"
+        raise UnreadableError("internal", why) from error
 
 
 def _lock(file: OpenFile | None) -> Lock:

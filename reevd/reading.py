@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from reevd.derive import Lock
 from reevd.fingerprint import Fingerprint
 from reevd.model import Decision, Execution, Problem
+from reevd.names import files_of
 from reevd.otel_file import Telemetry
 from reevd.session_file import Session
+
+RETRY_NS = 500_000_000
 
 
 class FileRow(NamedTuple):
@@ -54,6 +58,16 @@ class Part(NamedTuple):
     @property
     def vanished(self) -> bool:
         return self.fingerprint is None and self.old is not None
+
+
+def unread(execution_id: str, files: Mapping[str, FileRow], why: str) -> Reading:
+    """What is to be thought of files that could not be looked at: they stand as they are known, content unknown."""
+    session, *otel = files_of(execution_id)
+    parts = []
+    for name in (session, next(filter(files.__contains__, otel), otel[0])):
+        old = files.get(name)
+        parts.append(Part(name, old, old and old.fingerprint, again=RETRY_NS))
+    return Reading(why if session in files else None, None, parts[0], parts[1], "unknown", 0)
 
 
 class Reading(NamedTuple):

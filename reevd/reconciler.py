@@ -25,6 +25,7 @@ from reevd.times import rfc3339
 
 ASKED_FOR = ("queued", "stopped")
 REMEMBERED = 20_000
+UNFIT = (OverflowError, TypeError, ValueError)  # raised for what SQLite or JSON cannot hold
 
 log = structlog.get_logger("reevd.reconciler")
 
@@ -100,12 +101,29 @@ class Reconciler:
             for change in changes:
                 reader.forget(change.execution_id)
             raise
+        except UNFIT as error:
+            log.error("storing failed inside reevd: storing each apart", exc_info=error)
+            for change in changes:
+                reader.forget(change.execution_id)
+            if ahead.executions:  # it may be one of these, which are looked at here then
+                return self.look(reader, batch, now, stamp, may_judge=may_judge, made=made, held=held)
+            written = self._store_apart(changes, now)
         seconds = time.perf_counter() - began
         ended = [*(c.execution for c in changes if c.execution), *map(Execution._make, ahead.executions)]
         self._endings.tell(ended, known.executions, now)
         stamps = [*ahead.stamps, *(c.stamp for c in changes if c.execution and c.files)]
         again = looks.again | ahead.again
         return Outcome(written, again, looks.refused, stamps, seconds, rest[len(rest) - looks.left :])
+
+    def _store_apart(self, changes: Iterable[Change], now: int) -> list[str]:
+        """What cannot be stored is told, and keeps nothing else from it."""
+        written = list[str]()
+        for change in changes:
+            try:
+                written += self.store([change], now)
+            except UNFIT as error:
+                self.store([_poisoned(change.execution_id, error)._replace(decisions=change.decisions)], now)
+        return written
 
     def store(self, changes: Iterable[Change], now: int, ahead: FirstLooks = NO_FIRST_LOOKS) -> list[str]:
         """Stores the changes, and first looks. Returns the executions whose row changed."""

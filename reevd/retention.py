@@ -115,7 +115,7 @@ class Retention:
         try:
             under_way.step(self._engine)
             if under_way.done and not under_way.dry and under_way.removed:
-                self._engine.compact(under_way.removed)
+                self._engine.books.compact(removed=under_way.removed)
         except (StoringError, apsw.Error, OSError) as error:
             log.warning("retention waits", error=str(error) or type(error).__name__)
             return RETRY_SECONDS

@@ -189,8 +189,9 @@ def _tool_call(call: dict[str, Any]) -> ToolCall:
     started, ended = to_micros(call.get("start_time")), to_micros(call.get("end_time"))
     status, error = call.get("status"), call.get("error_message")
     params, result = call.get("params"), call.get("result")
+    name = call.get("tool_name") or call.get("tool_id") or "unknown"
     return ToolCall(
-        str(call.get("tool_name") or call.get("tool_id") or "unknown"),
+        name if isinstance(name, str) else dumps(name),
         None if started is None else rfc3339(started),
         None if started is None or ended is None else (ended - started) / 1000,
         None if params is None else dumps(params),

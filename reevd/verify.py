@@ -30,19 +30,14 @@ from reevd.store import Store
 BATCH = 500
 TRIES = 4
 PAUSE_SECONDS = 1.0
-FIELDS = (
-    "status",
-    "score",
-    "benchmark_id",
-    "agent",
-    "error_message",
-    "result_data",
-    "started_at",
-    "ended_at",
-    "tool_calls",
-)
 # An end that no file tells is the moment at which it was seen, which nobody can compute anew.
-COLUMNS = ", ".join(FIELDS).replace("ended_at", "CASE WHEN ended_at = news_at THEN NULL ELSE ended_at END")
+ENDED = "CASE WHEN ended_at = news_at THEN NULL ELSE ended_at END AS ended_at"
+COLUMNS = f"""status, score, benchmark_id, agent, error_message, result_data, metadata, progress, reason, created_at,
+started_at, {ENDED}, session_file, otel_file, tool_calls, source_state, deadline_at"""
+NAMES = tuple(part.split()[-1] for part in COLUMNS.replace(ENDED, "ended_at").split(","))
+UNCOMPARED = ("source_state", "deadline_at")  # the one is about the files, the other about what may be set
+# What was told stays told, also where the file that told it is gone or cannot be read any longer.
+TOLD_ONCE = ("benchmark_id", "agent", "metadata", "created_at", "started_at", "progress")
 CALLS = "SELECT seq, tool_name, started_at, duration_ms, params, result, status, error_message FROM tool_calls"
 
 
@@ -94,6 +89,9 @@ def _verify(sessions: str, database: str, scratch: str) -> Verdict:
 
 
 def _compare(folder: Folder, journal: Journal, store: Store, stored: apsw.Connection) -> Verdict:
+    damage = stored.execute("PRAGMA integrity_check(1)").get
+    if damage != "ok":
+        raise apsw.CorruptError(f"{damage}: restart reevd, which makes it anew")
     restore.replay(store, journal, Clock().now())
     reader, reconciler = Reader(folder, DEFAULT_BOUNDS), Reconciler(store, journal, DEFAULT_LIMITS)
     waiting = sorted(_everything(folder, store, stored))
@@ -128,19 +126,18 @@ def _everything(folder: Folder, store: Store, stored: apsw.Connection) -> set[st
 
 
 def _differences(execution_id: str, computed: apsw.Connection, stored: apsw.Connection) -> Iterator[Difference]:
-    (state, ours), (other, theirs) = (_fields(db, execution_id) for db in (stored, computed))
-    if theirs is None and state == "gone":
+    ours, theirs = (_fields(db, execution_id) for db in (stored, computed))
+    if theirs is None and ours and ours["source_state"] == "gone" and ours["result_data"] is None:
         return  # it was seen while its files stood, had no result, and nothing is left to compare it with
     if ours is None or theirs is None:
         if ours is not theirs:
             yield Difference(execution_id, "execution", ours and "known", theirs and "known")
         return
-    # Calls outlive their telemetry, and nothing is left to compare them with.
-    kept = "gone" in (state, other) or (ours[-1] is None and theirs[-2] < ours[-2])
-    for field, was, now in zip(FIELDS, ours, theirs, strict=False):
-        if was != now and not (kept and field == "tool_calls"):
-            yield Difference(execution_id, field, was, now)
-    if not kept:
+    untold = _untold(ours, theirs)
+    for field, was in ours.items():
+        if was != theirs[field] and field not in untold:
+            yield Difference(execution_id, field, was, theirs[field])
+    if "tool_calls" not in untold:
         calls = [
             db.execute(f"{CALLS} WHERE execution_id = ? ORDER BY seq", (execution_id,)).fetchall()
             for db in (stored, computed)
@@ -149,7 +146,25 @@ def _differences(execution_id: str, computed: apsw.Connection, stored: apsw.Conn
             yield Difference(execution_id, "tool_calls", calls[0], calls[1])
 
 
-def _fields(db: apsw.Connection, execution_id: str) -> tuple[str, tuple[Any, ...] | None]:
-    query = f"SELECT source_state, {COLUMNS}, otel_file FROM execution_states WHERE execution_id = ?"
-    row = db.execute(query, (execution_id,)).fetchone()
-    return (row[0], row[1:]) if row else ("", None)
+def _untold(ours: dict[str, Any], theirs: dict[str, Any]) -> set[str]:
+    """Fields of which nothing is left to compare them with."""
+    untold = set(UNCOMPARED)
+    running = theirs["deadline_at"] is not None
+    if running:
+        untold.add("reason")  # what keeps it from being read may change from one look to the next
+    if running and (theirs["session_file"] is None or "cannot be read" in theirs["reason"]):
+        untold.update(TOLD_ONCE)
+    if theirs["started_at"] is None:  # no file says when: it is when it was first seen
+        untold.update(("created_at", "started_at"))
+    # Calls outlive their telemetry.
+    if "gone" in (ours["source_state"], theirs["source_state"]) or (
+        theirs["otel_file"] is None and theirs["tool_calls"] < ours["tool_calls"]
+    ):
+        untold.add("tool_calls")
+    return untold
+
+
+def _fields(db: apsw.Connection, execution_id: str) -> dict[str, Any] | None:
+    cursor = db.execute(f"SELECT {COLUMNS} FROM execution_states WHERE execution_id = ?", (execution_id,))
+    row = cursor.fetchone()
+    return dict(zip(NAMES, row, strict=True)) if row else None

@@ -116,7 +116,7 @@ def _evidence(
 ) -> Evidence:
     session, otel = reading.session_part, reading.otel_part
     news = _news(previous, (session, otel), now, stamp)
-    promised = isinstance(reading.session, Session) and reading.session.locked
+    promised = any(of.locked for of in (reading.session, reading.telemetry) if isinstance(of, Session | Telemetry))
     return Evidence(
         execution_id,
         reading.session,
@@ -184,6 +184,7 @@ def _trace(telemetry: Telemetry) -> Trace:
         named_ids=frozenset(telemetry.named_ids),
         bad_lines=telemetry.bad_lines,
         first_bad=f"at byte {bad.offset}: {bad.why}" if bad else "",
+        locked=telemetry.locked,
     )
 
 

@@ -89,8 +89,8 @@ class World:
             clock=self.clock,
             vfs=self._vfs,
         )
-        engine._books.inspect()
-        engine._books._inspection._thread.join()  # so that the operations come in the same order each time
+        engine.books.inspect()
+        engine.books._inspection._thread.join()  # so that the operations come in the same order each time
         engine.replaced = self._replaced
         return engine
 

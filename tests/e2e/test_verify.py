@@ -10,7 +10,13 @@ from pathlib import Path
 
 import apsw
 
+from reevd.schema import COLUMNS
 from tests.harness import Daemon, leave, session
+from tests.integration.test_database import index
+
+OTHERS = COLUMNS.removeprefix("execution_id,")
+INVENT = f"""INSERT INTO execution_states (change, execution_id, {OTHERS})
+SELECT change + 1000, 'invented', {OTHERS} FROM execution_states WHERE execution_id = 'gone'"""
 
 
 def verify(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -62,12 +68,45 @@ def test_an_end_that_no_file_tells_is_no_difference(tmp_path: Path) -> None:
     assert "ended_at" in verify(tmp_path).stdout
 
 
+def test_what_was_told_once_is_no_difference(tmp_path: Path) -> None:
+    """A stub that went or was garbled, telemetry that was emptied: what they said stands, and nobody can compute it."""
+    running = Daemon(tmp_path, settle_seconds=0.05).start()
+    told = {"timestamp": "2026-01-01T00:00:00Z", "event_type": "ToolInput", "tool_input": {"tool_name": "a"}}
+    for name in ("deleted", "garbled", "emptied"):
+        if name != "emptied":
+            leave(running.sessions, name, session(name, end_time=None, final_result=None))
+        (running.sessions / f"enhanced_otel_{name}.jsonl").write_text(json.dumps(told) + "\n")
+        running.wait_for(name, "Running")
+    (running.sessions / "session_deleted.json").unlink()
+    (running.sessions / "session_garbled.json").write_text("{")
+    (running.sessions / "enhanced_otel_emptied.jsonl").write_text("")
+    running.stop()
+    running.start().stop()
+    done = verify(tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_damage_is_told(tmp_path: Path) -> None:
+    running = stopped(tmp_path)
+    index(running.database)
+    done = verify(tmp_path)
+    assert done.returncode == 1
+    assert "execution_states" in done.stderr
+    assert "Try: " in done.stderr
+
+
 def test_every_lie_of_the_database_is_found(tmp_path: Path) -> None:
     running = stopped(tmp_path)
     lies = {
         "UPDATE execution_states SET score = 0.5 WHERE execution_id = 'good'": "score",
         "UPDATE execution_states SET status = 'Failed' WHERE execution_id = 'gone'": "status",
         "UPDATE tool_calls SET params = '{}' WHERE execution_id = 'live'": "tool_calls",
+        "UPDATE execution_states SET metadata = '{\"mode\":\"x\"}' WHERE execution_id = 'half'": "metadata",
+        "UPDATE execution_states SET created_at = '2020-01-01T00:00:00Z' WHERE execution_id = 'half'": "created_at",
+        "UPDATE execution_states SET progress = 0.5 WHERE execution_id = 'half'": "progress",
+        "UPDATE execution_states SET reason = 'so it is' WHERE execution_id = 'half'": "reason",
+        "UPDATE execution_states SET session_file = NULL WHERE execution_id = 'half'": "session_file",
+        INVENT: "execution",
         "DELETE FROM execution_states WHERE execution_id = 'good'": "execution",
     }
     for lie, field in lies.items():

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,25 @@ def page_in_the_middle(path: Path) -> None:
         file.write(b"\xff" * database.PAGE_BYTES)
 
 
-@pytest.mark.parametrize("damage", [garbage, text, half, page_in_the_middle])
+def index(path: Path) -> None:
+    """An entry of an index says what its row does not: the defect that this project began with."""
+    with closing(apsw.Connection(str(path))) as db:
+        db.pragma("writable_schema", value=True)
+        where = "FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'execution_states' AND sql LIKE '%status%'"
+        rows = db.execute(f"SELECT * {where}").fetchall()
+        assert rows
+        db.execute(f"DELETE {where}")
+    with closing(apsw.Connection(str(path))) as db:
+        db.execute("UPDATE execution_states SET status = 'Failed' WHERE status = 'Completed'")
+        db.pragma("writable_schema", value=True)
+        db.executemany("INSERT INTO sqlite_schema VALUES (?,?,?,?,?)", rows)
+    with closing(apsw.Connection(str(path))) as db:
+        assert db.execute("PRAGMA quick_check").get == "ok"
+        assert db.execute("PRAGMA integrity_check").get != "ok"
+        db.pragma("wal_checkpoint", "truncate")
+
+
+@pytest.mark.parametrize("damage", [garbage, text, half, page_in_the_middle, index])
 def test_damage_is_moved_aside_and_everything_comes_back(bench: Bench, damage: Callable[[Path], None]) -> None:
     fill(bench)
     before = statuses(bench)
@@ -130,9 +148,13 @@ def test_the_log_does_not_stay_as_large_as_a_burst_made_it(bench: Bench, monkeyp
     monkeypatch.setattr(books, "REST_LOOKS", 1 << 30)
     engine = bench.start()
     log = bench.database.with_name(bench.database.name + "-wal")
-    for number in range(60):
-        leave(bench.sessions, f"burst-{number}", session(f"burst-{number}"))
-    bench.until(lambda: log.stat().st_size > 400_000, "the burst is in the log")
+    names = (f"burst-{number}" for number in itertools.count())
+
+    def large() -> bool:
+        leave(bench.sessions, name := next(names), session(name))
+        return log.stat().st_size > 400_000
+
+    bench.until(large, "the burst is in the log")
     engine.store.checkpoint(truncate=False)
     leave(bench.sessions, "next", session("next"))
     bench.until(lambda: log.stat().st_size <= 150_000, "the log is small again")

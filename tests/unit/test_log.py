@@ -46,6 +46,24 @@ def test_the_journal_gets_each_line_with_its_priority() -> None:
     assert {line[:3] for line in written("console", journal=True)[3:]} == {"<3>"}, "each line of a traceback"
 
 
+HOSTILE = """
+import structlog
+from reevd import log
+outlet = log.configure("console")
+structlog.get_logger("x").info("ended", agent="\\x1b[2Jred\\x9bm", lines="one\\ntwo")
+try: raise ValueError("\\x1b]0;title\\x07")
+except ValueError: structlog.get_logger("x").exception("failed")
+"""
+
+
+def test_a_terminal_is_told_nothing_by_a_file() -> None:
+    done = subprocess.run([sys.executable, "-c", HOSTILE], capture_output=True, check=True)
+    text = done.stderr.decode()
+    assert "\\x1b[2Jred\\x9bm" in text
+    assert "ValueError" in text
+    assert not [c for c in text if not c.isprintable() and c != "\n"]
+
+
 def test_nobody_else_does() -> None:
     assert [json.loads(line)["level"] for line in written("json", journal=False)] == [
         "info", "warning", "error", "error",

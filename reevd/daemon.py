@@ -106,6 +106,7 @@ class _Daemon:
         self._settings, self._reload = settings, reload
         self._stopping = self._reloading = False
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)  # for signals
+        signal.signal(signal.SIGHUP, self._hang_up)  # to open the database may take long
         self._engine = _opened(settings)
         self._cases_at = 0.0
         try:
@@ -127,7 +128,6 @@ class _Daemon:
     def run(self) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
-        signal.signal(signal.SIGHUP, self._hang_up)
         log.info(
             "started",
             sessions=self._settings.sessions_dir,

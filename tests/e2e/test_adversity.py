@@ -15,6 +15,7 @@ import pytest
 
 from reevd import config
 from reevd.assembly import open_engine, open_executor
+from reevd.database import PAGE_BYTES
 from reevd.runs.job import Job
 from reevd.runs.spool import Spool
 from reevd.times import SECOND
@@ -126,3 +127,26 @@ def test_a_socket_that_somebody_removed_is_no_failure_at_the_end(tmp_path: Path)
     running = Daemon(tmp_path).start()
     running.socket.unlink()
     assert running.stop() == 0
+
+
+def test_damage_that_only_readers_meet_is_mended(tmp_path: Path) -> None:
+    """The engine at rest reads nothing: whoever asks meets it, and the engine hears of that."""
+    with daemon(tmp_path, settle_seconds=0.05) as running:
+        names = [f"run-{number:03d}" for number in range(200)]
+        for name in names:
+            leave(running.sessions, name, session(name))
+        for name in names:
+            running.wait_for(name, "Completed")
+        log = running.database.with_name(running.database.name + "-wal")
+        wait_until(lambda: log.stat().st_size == 0, "all is in the database")
+        with running.database.open("r+b") as file:
+            for page in range(8, running.database.stat().st_size // PAGE_BYTES):
+                file.seek(page * PAGE_BYTES)
+                file.write(b"\xff" * PAGE_BYTES)
+
+        def asked() -> bool:
+            return [running.request("GET", f"/api/v1/executions/{name}")[0] for name in names] == [200] * len(names)
+
+        assert not asked(), "it is damaged"
+        wait_until(asked, "all is as it was", log=running.log)
+        assert list(running.database.parent.glob("reevd.sqlite3.damaged-*"))

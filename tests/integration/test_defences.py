@@ -71,6 +71,25 @@ def test_bytes_that_arrive_after_their_time_stamp_are_seen(bench: Bench) -> None
         bench.until(lambda: score(bench) == 0.75, "the second look sees what came", seconds=4)
 
 
+def test_a_file_caught_while_it_is_written_changes_nothing(bench: Bench) -> None:
+    bench.bounds = Bounds(settle_ns=3_000_000_000)
+    engine = bench.start()
+    leave(bench.sessions, "a", session("a", **RUNNING))
+    bench.until(lambda: bench.status("a") == "Running", "it runs")
+    before, read = bench.row("a"), engine.patrol._reader.taken
+    (bench.sessions / "session_a.json").write_text('{"session_id": "half')
+    bench.until(lambda: engine.patrol._reader.taken > read and engine.idle, "it was read")
+    assert bench.row("a") == before
+
+
+def test_who_is_given_up_has_ended_its_last_line(bench: Bench) -> None:
+    bench.limits = Limits(silence=0.5)
+    bench.start()
+    (bench.sessions / "enhanced_otel_a.jsonl").write_text(line("one") + line("two").rstrip())
+    bench.until(lambda: bench.status("a") == "Timeout", "it is given up")
+    bench.until(lambda: tools(bench, "a") == ["one", "two"], "the last line counts")
+
+
 def test_a_file_with_its_old_time_is_read_all_the_same(bench: Bench) -> None:
     """As `rsync -t`, `tar` and `cp -p` leave it, while reevd is down."""
     bench.start()

@@ -167,6 +167,20 @@ def test_nobody_reads_stderr(tmp_path: Path) -> None:
             os.close(read_end)
 
 
+def test_a_hang_up_while_it_starts_does_not_end_it(tmp_path: Path) -> None:
+    running = Daemon(tmp_path).start(ready=False)
+    try:
+        wait_until(Path(f"{running.database}.lock").exists, "it opens the database")
+        assert running.process is not None
+        running.process.send_signal(signal.SIGHUP)
+        leave(running.sessions, "x", session("x"))
+        wait_until(running._ready, "it is ready", log=running.log)
+        running.wait_for("x", "Completed")
+        assert "settings read anew" in running.log()
+    finally:
+        running.stop()
+
+
 class Systemd:
     """The socket that systemd listens on; what was told it, as it came."""
 

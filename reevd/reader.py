@@ -22,7 +22,7 @@ from reevd.tail import Tail
 
 log = structlog.get_logger("reevd.reader")
 
-REMEMBERED, REMEMBERED_BYTES = 512, 64 << 20
+REMEMBERED, REMEMBERED_BYTES = 4_096, 128 << 20
 
 
 class _Memory:

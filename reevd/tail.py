@@ -7,6 +7,7 @@ from reevd.fingerprint import Fingerprint
 from reevd.otel_file import Telemetry
 
 WINDOW = 4096
+MOST_LINES = 100_000  # at once, however short they are: each takes a microsecond, and others wait
 
 
 class Tail:
@@ -45,11 +46,13 @@ class Tail:
         if data[:seen] != self._window:
             self.reset()
             return True
+        more = len(data) == seen + budget
+        while data.count(b"\n", seen) > MOST_LINES:
+            data, more = data[: (seen + len(data)) // 2], True
         taken = self.telemetry.feed(data[seen:])
         if len(self._head) < WINDOW:
             self._head = (self._head + data[seen : seen + taken])[:WINDOW]
         self._window = data[: seen + taken][-WINDOW:]
-        more = len(data) == seen + budget
         if last and not more:
             self.telemetry.close(data[seen + taken :])
             self._finished = file.fingerprint

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from reevd.files import OPEN, OpenFile
 from reevd.model import ToolCall
 from reevd.otel_file import Telemetry
-from reevd.tail import WINDOW, Tail
+from reevd.tail import MOST_LINES, WINDOW, Tail
 
 BUDGET = 1 << 21
 
@@ -53,6 +53,18 @@ def lines(first: int, count: int) -> bytes:
         b'{"event_type":"ToolInput","tool_input":{"tool_name":"tool-%06d"}}\n' % number
         for number in range(first, first + count)
     )
+
+
+def test_short_lines_are_read_in_parts(tmp_path: Path) -> None:
+    """A million of them fit into what is read at once of long ones, and others wait meanwhile."""
+    path, tail = tmp_path / "otel", Tail()
+    path.write_bytes(b"\n" * 300_000 + b"{}\n" * 250_000 + lines(0, 10))
+    with opened(path) as file:
+        assert tail.follow(file, BUDGET, last=True)
+    assert 0 < tail.telemetry.consumed <= MOST_LINES * 3
+    look(tail, path, last=True)
+    assert tail.telemetry.calls == whole(path.read_bytes(), rest=True)
+    assert tail.telemetry.lines == 250_010
 
 
 def whole(data: bytes, *, rest: bool = False) -> list[ToolCall]:

@@ -8,10 +8,11 @@ TOLERATED = 2_000_000  # microseconds by which the wall clock may differ: slewin
 
 
 class Clock:
-    """`now` does not jump when the wall clock is set, and counts the time of a suspended host.
+    """`now` does not jump when the wall clock is set, and leaves out the time in which the host was suspended.
 
-    It starts at the wall clock's time. Deadlines are judged by it, so that setting the clock ends no run.
-    base: what the wall clock is ahead of the time since boot, nanoseconds
+    It starts at the wall clock's time. Deadlines are judged by it: to set the clock ends no run, and neither does to
+    suspend the host, where nobody could have written. Both are a step, after which it tells the wall clock's time.
+    base: what the wall clock is ahead of the time that the host ran since boot, nanoseconds
     """
 
     def __init__(self) -> None:
@@ -19,7 +20,7 @@ class Clock:
 
     def now(self) -> int:
         """Microseconds since 1970."""
-        return (self.base + time.clock_gettime_ns(time.CLOCK_BOOTTIME)) // 1000
+        return (self.base + time.clock_gettime_ns(time.CLOCK_MONOTONIC)) // 1000
 
     def stamp(self) -> int:
         """Nanoseconds since 1970 as the kernel stamps files: the wall clock, jumps included."""
@@ -41,4 +42,4 @@ class Clock:
 
     @staticmethod
     def _wall_base() -> int:
-        return time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        return time.time_ns() - time.clock_gettime_ns(time.CLOCK_MONOTONIC)

@@ -34,7 +34,7 @@ def move_aside(path: str, now: int, *, log_alone: bool = False) -> None:
 
 
 def align(store: Store, clock: Clock) -> None:
-    """Where the clock was set since it was last noted, in this boot, what has not ended keeps its time."""
+    """Where the clock was set or the host suspended since it was last noted, what has not ended keeps its time."""
     boot, base = clock.boot(), clock.base
     noted = store.meta("clock_base")
     if store.meta("clock_boot") == boot and isinstance(noted, int):
@@ -42,7 +42,7 @@ def align(store: Store, clock: Clock) -> None:
         if abs(jump) <= TOLERATED:
             return
         count = store.shift(jump)
-        log.warning("the clock was set", seconds=jump / SECOND, deadlines_moved=count)
+        log.warning("the clock was set, or the host was suspended", seconds=jump / SECOND, deadlines_moved=count)
     with store.transaction():
         store.set_meta("clock_boot", boot)
         store.set_meta("clock_base", base)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from reevd.clock import Clock
@@ -66,6 +68,23 @@ def test_a_clock_that_is_set_moves_no_deadline(bench: Bench, clock: type[SetCloc
     assert 295 < seconds_left(bench, made) <= 300
     leave(bench.sessions, "later", session("later"))
     bench.until(lambda: bench.status("later") == "Completed", "files are read as ever")
+
+
+def test_a_suspended_host_ends_no_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wall clock goes on meanwhile, and so does the time since boot; nobody could have written anything."""
+    made = Clock()
+    engine = start(bench, made)
+    leave(bench.sessions, "run", session("run", **STUB))
+    bench.until(lambda: bench.status("run") == "Running", "it runs")
+    before, wall, boot = made.now(), time.time_ns, time.clock_gettime_ns
+
+    def later(clock: int) -> int:
+        return boot(clock) + (DAY * 1_000_000_000 if clock == time.CLOCK_BOOTTIME else 0)
+
+    monkeypatch.setattr(time, "time_ns", lambda: wall() + DAY * 1_000_000_000)
+    monkeypatch.setattr(time, "clock_gettime_ns", later)
+    bench.until(lambda: made.now() - before > DAY * SECOND and engine.idle, "it is noticed")
+    assert 295 < seconds_left(bench, made) <= 300
 
 
 @pytest.mark.parametrize("jump", [DAY, -DAY])

@@ -270,6 +270,18 @@ def test_news_of_what_is_looked_at_ahead_is_not_swallowed(
     bench.until(lambda: engine.store.rows(query, values) == [(len(under_way),)], "all are as they were left")
 
 
+def test_what_is_known_is_looked_at_as_ever(bench: Bench, asked: list[int]) -> None:
+    engine = bench.start()
+    burst(bench, 60)
+    until_known(bench, 60)
+    asked.clear()
+    for number in range(60):
+        leave(bench.sessions, f"run-{number}", session(f"run-{number}", final_result=FAILED))
+    query = "SELECT count(*) FROM execution_states WHERE score = ?"
+    bench.until(lambda: engine.store.rows(query, (FAILED["score"],)) == [(60,)], "all are as they were left")
+    assert asked
+
+
 def remove(path: Path) -> None:
     path.unlink()
 

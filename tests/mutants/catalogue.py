@@ -22,6 +22,7 @@ WATCHING = "tests/integration/test_watching.py::test_"
 DEFENCES = "tests/integration/test_defences.py::test_"
 AHEAD = "tests/integration/test_readahead.py::test_"
 ENDURANCE = "tests/integration/test_endurance.py::test_"
+UNSEEN = "tests/integration/test_unseen.py::test_"
 DATABASE = "tests/integration/test_database.py::test_"
 REFUSED = "tests/integration/test_hostile.py::test_what_is_no_plain_file_is_refused_and_heals"
 KEPT = "    return not (isinstance(reading.session, Session) and _better(reading.session, previous))\n"
@@ -93,24 +94,31 @@ MUTANTS = (
     Mutant(
         "problem never solved",
         "reevd/weigh.py",
-        "    solved = tuple([part.name for part in parts if not part.problem])\n",
+        "    solved = tuple([name for name in files_of(execution_id) if name not in troubled])\n",
         "    solved = ()\n",
         (REFUSED + "[folder-special-session_x.json]",),
     ),
     # -- reading ahead ----------------------------------------------------------------------------------------
     Mutant(
-        "look ahead stored over a later one",
+        "look ahead stored over what stands",
         "reevd/reconciler.py",
-        "        if ahead.executions and (stale := self._store.standing([row[0] for row in ahead.executions])):\n",
-        "        if stale := set():\n",
-        (AHEAD + "what_was_seen_meanwhile_does_not_go_back",),
+        "            ahead = ahead.without(self._store.standing([row[0] for row in ahead.executions]))\n",
+        "            pass\n",
+        (AHEAD + "what_is_known_is_looked_at_as_ever",),
     ),
     Mutant(
         "news of what is looked at ahead swallowed",
         "reevd/patrol.py",
-        "            ahead = ahead.without(since)\n",
-        "            pass\n",
+        "        ahead = ahead.without(set(asked).intersection(batch))  # there is news of them since that look\n",
+        "",
         (AHEAD + "news_of_what_is_looked_at_ahead_is_not_swallowed",),
+    ),
+    Mutant(
+        "look ahead stored though the engine has looked since",
+        "reevd/patrol.py",
+        "        self._ahead.outdate(batch)\n",
+        "",
+        (AHEAD + "what_the_engine_has_looked_at_meanwhile_is_newer",),
     ),
     Mutant(
         "removal leaves a look ahead to bring it back",
@@ -122,8 +130,8 @@ MUTANTS = (
     Mutant(
         "what a dead reader was asked for is forgotten",
         "reevd/readahead.py",
-        "            self._fail(error, now)\n            return asked, NO_FIRST_LOOKS\n",
-        "            self._fail(error, now)\n            return (), NO_FIRST_LOOKS\n",
+        "            self._fail(error, now)\n        self.waited =",
+        "            self._fail(error, now)\n            return (), NO_FIRST_LOOKS\n        self.waited =",
         (AHEAD + "the_process_that_reads_ahead_may_die_or_hang",),
     ),
     # -- watching ---------------------------------------------------------------------------------------------
@@ -281,5 +289,48 @@ MUTANTS = (
         "        if self._inspection.damage:\n",
         "        if False:\n",
         (DATABASE + "damage_is_moved_aside_and_everything_comes_back[page_in_the_middle]",),
+    ),
+    Mutant(
+        "damage of an index not looked for",
+        "reevd/inspection.py",
+        "PRAGMA integrity_check(1)",
+        "PRAGMA quick_check(1)",
+        (DATABASE + "damage_is_moved_aside_and_everything_comes_back[index]",),
+    ),
+    # -- what cannot be read ----------------------------------------------------------------------------------
+    Mutant(
+        "who cannot be read is never given up",
+        "reevd/look.py",
+        "    return row is not None and row.deadline_at is not None and row.deadline_at <= rfc3339(now)\n",
+        "    return False\n",
+        (UNSEEN + "a_defect_of_ours_leaves_no_run_stuck",),
+    ),
+    Mutant(
+        "stop of who cannot be read is lost",
+        "reevd/look.py",
+        "        if execution_id in made or (may_judge and",
+        "        if execution_id not in made and (may_judge and",
+        (UNSEEN + "a_stop_lasts_though_the_file_cannot_be_read",),
+    ),
+    Mutant(
+        "what cannot be stored keeps the others",
+        "reevd/reconciler.py",
+        "            written = self._store_apart(changes, now)\n",
+        "            raise\n",
+        (UNSEEN + "what_cannot_be_stored_is_told_and_the_others_are_stored",),
+    ),
+    Mutant(
+        "a reader's lock taken for a runner's",
+        "reevd/lock.py",
+        "FLOCK.pack(fcntl.F_RDLCK",
+        "FLOCK.pack(fcntl.F_WRLCK",
+        (UNSEEN + "a_readers_lock_is_no_runners",),
+    ),
+    Mutant(
+        "a file caught while it is written counts",
+        "reevd/weigh.py",
+        "    if not reading.torn_since:\n        return False\n",
+        "    return False\n",
+        (DEFENCES + "a_file_caught_while_it_is_written_changes_nothing",),
     ),
 )

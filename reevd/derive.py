@@ -117,10 +117,15 @@ def derive(evidence: Evidence, now: int, limits: Limits = DEFAULT_LIMITS) -> Exe
         evidence.otel_file,
         _source_state(evidence),
         evidence.calls,
-        int(bool((session and session.locked) or (trace and trace.locked))),
+        int(promised(session, trace)),
         dumps(warnings) if warnings else "[]",
         history(previous, state.status, state.reason, result, now),
     )
+
+
+def promised(session: Session | None, trace: Trace | None) -> bool:
+    """Whether its runner said, in either of the files, that it holds a lock while it lives."""
+    return bool((session and session.locked) or (trace and trace.locked))
 
 
 def judge(evidence: Evidence, now: int, limits: Limits = DEFAULT_LIMITS) -> Decision | None:
@@ -221,10 +226,7 @@ def _kept(previous: Execution, evidence: Evidence, now: int) -> Execution:
 
 
 def _first(*names: str | None) -> str:
-    for name in names:
-        if name and name != "unknown":
-            return name
-    return "unknown"
+    return next((name for name in names if name and name != "unknown"), "unknown")
 
 
 def _progress(status: Status, session: Session | None, trace: Trace | None) -> float:

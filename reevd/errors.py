@@ -35,3 +35,9 @@ class UnreadableError(Exception):
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
         self.kind, self.message = kind, message
+
+
+def defect(error: Exception) -> UnreadableError:
+    """A failure of ours, as trouble with the one file that it shows with: all others go on."""
+    why = f"reading it failed inside reevd, which is a defect: {type(error).__name__}: {error}"
+    return UnreadableError("internal", why)

@@ -12,7 +12,6 @@ import os
 import stat
 from collections.abc import Iterator
 from itertools import islice
-from typing import Self
 
 from reevd.errors import UnreadableError
 from reevd.fingerprint import Fingerprint, mark, signed
@@ -47,12 +46,6 @@ class OpenFile:
 
     def __init__(self, descriptor: int, status: os.stat_result) -> None:
         self.descriptor, self.fingerprint, self.taken = descriptor, fingerprint(status), 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         os.close(self.descriptor)

@@ -7,6 +7,8 @@ import threading
 
 import apsw
 
+from reevd.database import damage
+
 
 class Inspection:
     """`damage` says what is wrong, once it is known; None until then, and where nothing is."""
@@ -26,21 +28,18 @@ class Inspection:
         return self._thread.is_alive()
 
     def _run(self) -> None:
-        # The quick check would not say whether each index has every row. SQLite lets go of the interpreter while it
-        # reads, so that this takes a core and not the engine's time.
+        # SQLite lets go of the interpreter while it reads, so that this takes a core and not the engine's time.
         try:
-            found = self._db.execute("PRAGMA integrity_check(1)").fetchall()
+            self.damage = damage(self._db)
         except (apsw.CorruptError, apsw.NotADBError) as error:
             self.damage = str(error)
         except apsw.Error:
-            return  # interrupted, or the disk fails: the engine will see the latter by itself
-        else:
-            self.damage = None if found == [("ok",)] else str(found[0][0])
+            pass  # interrupted, or the disk fails: the engine will see the latter by itself
 
     def close(self) -> None:
         """Ends it, finished or not."""
         with contextlib.suppress(apsw.ConnectionClosedError):
-            while self._thread.is_alive():
+            while self.under_way:
                 self._db.interrupt()
                 self._thread.join(0.05)
             self._db.close()

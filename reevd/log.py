@@ -13,6 +13,8 @@ from typing import Any
 
 import structlog
 
+from reevd.views.terminal import safe
+
 WAITING = 10_000
 
 
@@ -87,11 +89,19 @@ class Bridge(logging.Handler):
 def harmless(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     """Escapes whatever a terminal could act on: the names and words of strangers' files are among the values."""
     for key, value in event.items():
-        if isinstance(value, str) and not value.isprintable():
-            event[key] = "".join(
-                c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode("ascii") for c in value
-            )
+        if isinstance(value, str):
+            event[key] = "\n".join(map(safe, value.split("\n")))
     return event
+
+
+def _console(*, colors: bool) -> list[Any]:
+    """The last processors of what a person reads. A plain traceback: of a recursion it does not show each step."""
+    plain = structlog.dev.plain_traceback
+    return [
+        structlog.processors.ExceptionRenderer(),
+        harmless,
+        structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain),
+    ]
 
 
 def configure(log_format: str) -> Outlet:
@@ -102,20 +112,15 @@ def configure(log_format: str) -> Outlet:
     console = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
     outlet = Outlet(2)
     atexit.register(outlet.close)
-    renderer: Any = structlog.processors.JSONRenderer(ensure_ascii=True)
-    if console:
-        renderer = structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
+    machine = [structlog.processors.ExceptionRenderer(), structlog.processors.JSONRenderer(ensure_ascii=True)]
+    rendering: list[Any] = _console(colors=sys.stderr.isatty()) if console else machine
     if _journal(2, os.environ):
-        renderer = Prioritized(renderer)
+        rendering[-1] = Prioritized(rendering[-1])
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.ExceptionRenderer(),
-            *([harmless] if console else []),
-            renderer,
+            *rendering,
         ],
         logger_factory=structlog.WriteLoggerFactory(file=outlet),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
@@ -127,12 +132,7 @@ def configure(log_format: str) -> Outlet:
 def silence() -> None:
     """Errors only, on stderr: for a command that answers by itself."""
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.ExceptionRenderer(),
-            harmless,
-            structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
-        ],
+        processors=[structlog.processors.add_log_level, *_console(colors=False)],
         wrapper_class=structlog.make_filtering_bound_logger("error"),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )

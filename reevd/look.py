@@ -54,7 +54,7 @@ def look(
     again: dict[str, int] = {}
     refused = None
     failed: dict[str, Exception] = {}
-    unseen: dict[str, Exception] = {}
+    hindered: dict[str, Exception] = {}
     readings: list[tuple[str, Reading]] = []
     most = reader.taken + MOST_BYTES
     left = len(execution_ids)
@@ -68,9 +68,9 @@ def look(
             reading = reader.read(execution_id, known.files, now, stamp, ended=ended, alone=execution_id in alone)
             readings.append((execution_id, reading))
         except TransientError as error:
-            refused, again[execution_id], unseen[execution_id] = str(error), RETRY_NS, error
+            refused, again[execution_id], hindered[execution_id] = str(error), RETRY_NS, error
         except Exception as error:  # noqa: BLE001 - one poisoned file must not stop the others
-            failed[execution_id] = unseen[execution_id] = error
+            failed[execution_id] = error
 
     def weighed(execution_id: str, reading: Reading) -> Change:
         return weigh(
@@ -92,7 +92,7 @@ def look(
         try:
             change = weighed(execution_id, reading)
         except Exception as error:  # noqa: BLE001 - as above
-            failed[execution_id] = unseen[execution_id] = error
+            failed[execution_id] = error
             continue
         changes.append(change)
         wait = _wait(reading.session_part, reading.otel_part)
@@ -101,13 +101,14 @@ def look(
         if wait is not None:
             again[execution_id] = wait
     # Whatever keeps a file from being read, what is decided is durable, and nobody is stuck.
-    for execution_id, why in unseen.items():
-        if execution_id in made or (may_judge and _overdue(known.executions.get(execution_id), now)):
+    for execution_id, why in (hindered | failed).items():
+        decision = made.get(execution_id)
+        if decision or (may_judge and _overdue(known.executions.get(execution_id), now)):
             try:
                 change = weighed(execution_id, unread(execution_id, known.files, str(why)))
             except Exception as error:  # noqa: BLE001 - as above
                 failed[execution_id] = error
-                change = Change(execution_id, decisions=tuple(made[i] for i in (execution_id,) if i in made))
+                change = Change(execution_id, decisions=(decision,) if decision else ())
             changes.append(change._replace(solved=()))
     return Looks(changes, again, refused, failed, left)
 

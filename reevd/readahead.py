@@ -148,8 +148,10 @@ class ReadAhead:
 
     def outdate(self, execution_ids: Sequence[str]) -> None:
         """The engine looks at these itself by now: what is under way of them is older, and no longer wanted."""
-        for asked in self._asked:
-            asked.outdated.update(set(execution_ids).intersection(asked.execution_ids))
+        if self._asked:
+            seen = set(execution_ids)
+            for asked in self._asked:
+                asked.outdated.update(seen.intersection(asked.execution_ids))
 
     def tidy(self, now: int) -> None:
         """Ends a process that has nothing to do."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import structlog
 
 from reevd.bounds import Bounds
 from reevd.derive import Lock
-from reevd.errors import UnreadableError
+from reevd.errors import UnreadableError, defect
 from reevd.files import Folder, OpenFile
 from reevd.fingerprint import Fingerprint
 from reevd.lock import held
@@ -136,12 +135,12 @@ class Reader:
             memory.session_at, problem = found, None
             try:
                 file.check_size(self.bounds.session_bytes)
-                with _of_ours(name):
-                    memory.session = parse_session(file.read(0, self.bounds.session_bytes))
-            except UnreadableError as error:
-                memory.session = error.message
+                memory.session = parse_session(file.read(0, self.bounds.session_bytes))
+            except Exception as error:  # noqa: BLE001 - a defect of ours too is trouble with this one file
+                trouble = _trouble(name, error)
+                memory.session = trouble.message
                 if again is None:
-                    problem = Problem(name, execution_id, error.kind, error.message)
+                    problem = Problem(name, execution_id, trouble.kind, trouble.message)
             return Part(name, old, found, again, problem)
         finally:
             self._close(file)
@@ -167,26 +166,20 @@ class Reader:
     def _follow(self, execution_id: str, tail: Tail, part: Part, file: OpenFile, *, ended: bool) -> Part:
         try:
             file.check_size(self.bounds.otel_bytes)
-            with _of_ours(part.name):
-                more = tail.follow(file, self.bounds.budget, last=ended and part.again is None)
-            if more:
+            if tail.follow(file, self.bounds.budget, last=ended and part.again is None):
                 return part._replace(again=0)
-        except UnreadableError as error:
-            return part._replace(problem=Problem(part.name, execution_id, error.kind, error.message))
+        except Exception as error:  # noqa: BLE001 - as above
+            trouble = _trouble(part.name, error)
+            return part._replace(problem=Problem(part.name, execution_id, trouble.kind, trouble.message))
         return part
 
 
-@contextlib.contextmanager
-def _of_ours(name: str) -> Iterator[None]:
-    """A defect of ours is trouble with the one file that it shows with: the others, and its run's end, go on."""
-    try:
-        yield
-    except UnreadableError:
-        raise
-    except Exception as error:
-        log.exception("reading failed inside reevd", path=name)
-        why = f"reading it failed inside reevd, which is a defect: {type(error).__name__}: {error}"
-        raise UnreadableError("internal", why) from error
+def _trouble(name: str, error: Exception) -> UnreadableError:
+    """What is told of a file that could not be read."""
+    if isinstance(error, UnreadableError):
+        return error
+    log.error("reading failed inside reevd", path=name, exc_info=error)
+    return defect(error)
 
 
 def _lock(file: OpenFile | None) -> Lock:

@@ -14,6 +14,7 @@ from reevd import record
 from reevd.change import NO_FIRST_LOOKS, Change, FirstLooks
 from reevd.derive import Limits
 from reevd.endings import Endings
+from reevd.errors import defect
 from reevd.forget import forget
 from reevd.journal import Journal
 from reevd.look import NONE_MADE, look
@@ -172,6 +173,6 @@ class Reconciler:
 
 def _poisoned(execution_id: str, error: Exception) -> Change:
     log.error("look failed", execution_id=execution_id, exc_info=error)
-    message = f"reading it failed inside reevd, which is a defect: {type(error).__name__}: {error}"
-    problem = Problem(f"session_{execution_id}.json", execution_id, "internal", message)
+    trouble = defect(error)
+    problem = Problem(f"session_{execution_id}.json", execution_id, trouble.kind, trouble.message)
     return Change(execution_id, problems=(problem,))

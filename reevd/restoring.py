@@ -17,6 +17,7 @@ import apsw
 
 from reevd import record
 from reevd.clock import Clock
+from reevd.database import damage
 from reevd.errors import ReevdError
 from reevd.journal import Journal
 from reevd.lock import hold
@@ -49,10 +50,10 @@ def check(path: str) -> Checked:
     doing = "checking the backup"
     try:
         with _opened(path) as db:
-            said = db.execute("PRAGMA integrity_check").get
+            wrong = damage(db)
             schema: int = db.pragma("user_version")
-            if said != "ok" or not schema:
-                why = said if said != "ok" else "it is a database, and none of reevd's"
+            if wrong or not schema:
+                why = wrong or "it is a database, and none of reevd's"
                 raise RestoreError(doing, path, why, "take another one")
             if schema > VERSION:
                 why = f"its schema is version {schema}, and this reevd knows versions up to {VERSION}"

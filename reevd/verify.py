@@ -18,6 +18,7 @@ import apsw
 from reevd import restore
 from reevd.bounds import DEFAULT_BOUNDS
 from reevd.clock import Clock
+from reevd.database import damage
 from reevd.derive import DEFAULT_LIMITS
 from reevd.errors import ReevdError
 from reevd.files import Folder
@@ -34,7 +35,6 @@ PAUSE_SECONDS = 1.0
 ENDED = "CASE WHEN ended_at = news_at THEN NULL ELSE ended_at END AS ended_at"
 COLUMNS = f"""status, score, benchmark_id, agent, error_message, result_data, metadata, progress, reason, created_at,
 started_at, {ENDED}, session_file, otel_file, tool_calls, source_state, deadline_at"""
-NAMES = tuple(part.split()[-1] for part in COLUMNS.replace(ENDED, "ended_at").split(","))
 UNCOMPARED = ("source_state", "deadline_at")  # the one is about the files, the other about what may be set
 # What was told stays told, also where the file that told it is gone or cannot be read any longer.
 TOLD_ONCE = ("benchmark_id", "agent", "metadata", "created_at", "started_at", "progress")
@@ -75,6 +75,9 @@ def verify(sessions: str, database: str) -> Verdict:
 def _verify(sessions: str, database: str, scratch: str) -> Verdict:
     stored = apsw.Connection(database, flags=apsw.SQLITE_OPEN_READONLY)
     stored.set_busy_timeout(10_000)
+    if wrong := damage(stored):
+        stored.close()
+        raise VerifyError("verifying", database, f"it is damaged: {wrong}", "restart reevd, which makes it anew")
     journal_copy = os.path.join(scratch, "journal")
     if os.path.exists(database + ".journal"):
         shutil.copyfile(database + ".journal", journal_copy)
@@ -89,9 +92,6 @@ def _verify(sessions: str, database: str, scratch: str) -> Verdict:
 
 
 def _compare(folder: Folder, journal: Journal, store: Store, stored: apsw.Connection) -> Verdict:
-    damage = stored.execute("PRAGMA integrity_check(1)").get
-    if damage != "ok":
-        raise apsw.CorruptError(f"{damage}: restart reevd, which makes it anew")
     restore.replay(store, journal, Clock().now())
     reader, reconciler = Reader(folder, DEFAULT_BOUNDS), Reconciler(store, journal, DEFAULT_LIMITS)
     waiting = sorted(_everything(folder, store, stored))
@@ -166,5 +166,6 @@ def _untold(ours: dict[str, Any], theirs: dict[str, Any]) -> set[str]:
 
 def _fields(db: apsw.Connection, execution_id: str) -> dict[str, Any] | None:
     cursor = db.execute(f"SELECT {COLUMNS} FROM execution_states WHERE execution_id = ?", (execution_id,))
-    row = cursor.fetchone()
-    return dict(zip(NAMES, row, strict=True)) if row else None
+    for row in cursor:
+        return {name: value for (name, *_), value in zip(cursor.get_description(), row, strict=True)}
+    return None

@@ -116,18 +116,19 @@ def _evidence(
 ) -> Evidence:
     session, otel = reading.session_part, reading.otel_part
     news = _news(previous, (session, otel), now, stamp)
-    promised = any(of.locked for of in (reading.session, reading.telemetry) if isinstance(of, Session | Telemetry))
+    told = reading.session if isinstance(reading.session, Session) else None
+    trace = _trace(reading.telemetry) if reading.telemetry else None
     return Evidence(
         execution_id,
         reading.session,
-        _trace(reading.telemetry) if reading.telemetry else None,
+        trace,
         session.name if session.fingerprint else None,
         otel.name if otel.fingerprint else None,
         _began(previous, (session, otel), decisions, news),
         news,
         calls,
         decisions,
-        reading.lock if promised else "unknown",
+        reading.lock if rules.promised(told, trace) else "unknown",
         previous,
         kept,
     )

@@ -7,7 +7,6 @@ import fcntl
 import json
 import mmap
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +19,7 @@ from reevd.bounds import Bounds
 from reevd.derive import Limits
 from reevd.engine import Engine
 from reevd.errors import UnreadableError
-from tests.harness import leave, session
+from tests.harness import files_of_at_most, leave, session
 from tests.integration.conftest import Bench
 
 RUNNING: dict[str, object] = {"end_time": None, "final_result": None}
@@ -373,12 +372,8 @@ def test_a_verdict_that_the_journal_does_not_take_is_not_shown(bench: Bench) -> 
     engine = bench.start()
     leave(bench.sessions, "a", session("a", **RUNNING))
     bench.until(lambda: bench.status("a") == "Running", "it runs")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (journal.stat().st_size, hard))
-    try:
+    with files_of_at_most(journal.stat().st_size):
         bench.until(lambda: engine.health().stale, "storing fails")
         assert bench.status("a") == "Running"
         assert engine.store.rows("SELECT * FROM decisions") == []
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     bench.until(lambda: bench.status("a") == "Timeout", "given up once the journal has it")

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from reevd import patrol, readahead
+from reevd.engine import Engine
 from reevd.model import Decision
 from reevd.readahead import ReadAhead
 from tests.harness import children, leave, session, wait_until
@@ -229,12 +230,17 @@ def _until_asked(bench: Bench, asked: list[int]) -> None:
     bench.until(lambda: asked and len(bench.engine.patrol._ahead), "it is looked at ahead")  # type: ignore[union-attr]
 
 
+def _under_way(engine: Engine) -> list[str]:
+    """Which executions are looked at ahead by now."""
+    return [execution_id for asked in engine.patrol._ahead._asked for execution_id in asked.execution_ids]
+
+
 def test_what_was_seen_meanwhile_does_not_go_back(bench: Bench, asked: list[int]) -> None:
     """It was looked at ahead, then replaced and shown, and only then would the first look have been stored."""
     engine = bench.start()
     burst(bench, 200)
     _until_asked(bench, asked)
-    under_way = [execution_id for asked in engine.patrol._ahead._asked for execution_id in asked.execution_ids]
+    under_way = _under_way(engine)
     for execution_id in under_way:
         select.select([engine.patrol._ahead._scout._end], [], [], 10)  # type: ignore[union-attr]
         leave(bench.sessions, execution_id, session(execution_id, final_result=FAILED))
@@ -262,7 +268,7 @@ def test_news_of_what_is_looked_at_ahead_is_not_swallowed(
     _until_asked(bench, asked)
     select.select([engine.patrol._ahead._scout._end], [], [], 10)  # type: ignore[union-attr]
     engine.patrol.agenda.take_many(0, 1000)
-    under_way = [execution_id for asked in engine.patrol._ahead._asked for execution_id in asked.execution_ids]
+    under_way = _under_way(engine)
     for execution_id in under_way:
         leave(bench.sessions, execution_id, session(execution_id, final_result=FAILED))
     query = "SELECT count(*) FROM execution_states WHERE score = ? AND execution_id IN (SELECT value FROM json_each(?))"
@@ -342,7 +348,8 @@ def test_nobody_answers_for_whoever_went_before(
     failed: list[Exception] = []
     fail = ReadAhead._fail
     monkeypatch.setattr(ReadAhead, "_fail", lambda of, error, now: (failed.append(error), fail(of, error, now)))
-    first._end.recv(64, socket.MSG_DONTWAIT) if select.select([first._end], [], [], 0)[0] else None
+    if select.select([first._end], [], [], 0)[0]:  # what it had answered before
+        first._end.recv(64)
     assert under_way > 1
     ahead.answer(engine.clock.now())
     assert ahead.room(engine.clock.now() + 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from reevd.feed.follow import follow
 from reevd.feed.followers import Notice
 from reevd.feed.outcome import Outcome, Wanted
 from reevd.feed.sending import Sent
-from tests.harness import leave, session, wait_until
+from tests.harness import files_of_at_most, leave, session, wait_until
 
 
 class Killed(BaseException):
@@ -125,16 +124,6 @@ def test_the_next_start_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     done = subprocess.run([sys.executable, "-m", "reevd.cli", *words], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert known(tmp_path / "reevd.sqlite3") == {"new", "old"}, "the backup, and what the folder says"
-
-
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("room", [0, 30_000, 100_000])

@@ -41,24 +41,14 @@ def unparsed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "parse_session", fails)
 
 
-def unweighed(monkeypatch: pytest.MonkeyPatch) -> None:
+def unweighed(monkeypatch: pytest.MonkeyPatch, kinds: type = Session) -> None:
+    """`kinds`: of what the session file may be read as, what cannot be weighed."""
     weigh = look.weigh
 
     def fails(execution_id: str, reading: Reading, *rest: Any, **named: Any) -> Any:
-        if execution_id == "x" and isinstance(reading.session, Session):
+        if execution_id == "x" and isinstance(reading.session, kinds):
             raise ZeroDivisionError("a defect")
         return weigh(execution_id, reading, *rest, **named)
-
-    monkeypatch.setattr(look, "weigh", fails)
-
-
-def never_weighed(monkeypatch: pytest.MonkeyPatch) -> None:
-    weigh = look.weigh
-
-    def fails(execution_id: str, *rest: Any, **named: Any) -> Any:
-        if execution_id == "x":
-            raise ZeroDivisionError("a defect")
-        return weigh(execution_id, *rest, **named)
 
     monkeypatch.setattr(look, "weigh", fails)
 
@@ -124,7 +114,7 @@ def test_a_stop_lasts_though_the_file_cannot_be_read(
 
 def test_a_decision_lasts_whatever_fails(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = bench.start()
-    never_weighed(monkeypatch)
+    unweighed(monkeypatch, object)
     engine.decide(Decision("x", "queued", engine.clock.now(), "by somebody"))
     assert decisions(engine) == [("x", "queued")]
     monkeypatch.undo()

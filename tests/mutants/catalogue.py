@@ -292,7 +292,7 @@ MUTANTS = (
     ),
     Mutant(
         "damage of an index not looked for",
-        "reevd/inspection.py",
+        "reevd/database.py",
         "PRAGMA integrity_check(1)",
         "PRAGMA quick_check(1)",
         (DATABASE + "damage_is_moved_aside_and_everything_comes_back[index]",),
@@ -308,8 +308,8 @@ MUTANTS = (
     Mutant(
         "stop of who cannot be read is lost",
         "reevd/look.py",
-        "        if execution_id in made or (may_judge and",
-        "        if execution_id not in made and (may_judge and",
+        "        if decision or (may_judge and",
+        "        if not decision and (may_judge and",
         (UNSEEN + "a_stop_lasts_though_the_file_cannot_be_read",),
     ),
     Mutant(

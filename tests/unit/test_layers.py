@@ -16,7 +16,7 @@ from tests.harness import ROOT
 LAYERS = (
     "__init__",
     "origin",
-    "errors model fingerprint bounds health exposition",
+    "errors model fingerprint bounds health exposition views.terminal",
     "times names agenda yaml_text case",
     "session_file",
     "otel_file catalog history",
@@ -51,7 +51,6 @@ LAYERS = (
     "verify restoring desk presence",
     "assembly",
     "daemon",
-    "views.terminal",
     "views.text views.tree views.base58 views.programs views.calls",
     "views.accounts views.layout views.chain_log",
     "views.instruction views.token_program views.native_programs views.jupiter",

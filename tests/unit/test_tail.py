@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -19,20 +20,9 @@ from reevd.tail import MOST_LINES, WINDOW, Tail
 BUDGET = 1 << 21
 
 
-class CountingFile(OpenFile):
-    """Counts the bytes that are read of it."""
-
-    got = 0
-
-    def read(self, offset: int, length: int) -> bytes:
-        data = super().read(offset, length)
-        self.got += len(data)
-        return data
-
-
-def opened(path: Path) -> CountingFile:
+def opened(path: Path) -> closing[OpenFile]:
     descriptor = os.open(path, OPEN)
-    return CountingFile(descriptor, os.fstat(descriptor))
+    return closing(OpenFile(descriptor, os.fstat(descriptor)))
 
 
 def look(tail: Tail, path: Path, *, last: bool = False, budget: int = BUDGET) -> int:
@@ -41,7 +31,7 @@ def look(tail: Tail, path: Path, *, last: bool = False, budget: int = BUDGET) ->
     for _ in range(1_000):
         with opened(path) as file:
             more = tail.follow(file, budget, last=last)
-            got += file.got
+            got += file.taken
         if not more:
             return got
     raise AssertionError("there is always more")
@@ -181,7 +171,7 @@ def test_a_budget_cuts_the_reading_and_not_the_evidence(path: Path, last: bool) 
     path.write_bytes(data)
     with opened(path) as file:
         assert tail.follow(file, 1_000, last=last)
-        assert file.got <= 1_000
+        assert file.taken <= 1_000
     look(tail, path, last=last, budget=1_000)
     assert tail.telemetry.calls == whole(data)
 

@@ -25,6 +25,7 @@ from reevd.rescan import ids
 from reevd.store import Store
 from reevd.survey import Survey
 from reevd.times import SECOND, rfc3339
+from reevd.turns import in_the_background
 
 TICK = RETRY = SECOND // 2
 # Readers keep the one that was, as long as it lets them: in a new one, much would seem to have vanished.
@@ -142,7 +143,8 @@ class Engine:
         try:
             self._take_news()
             if "database" not in self._reasons or (now >= self._retry_at and self._recovered()):
-                self._work(now)
+                with in_the_background(self.patrol.busy):
+                    self._work(now)
         except StoringError as error:
             self._fail(error, now)
         except (apsw.CorruptError, apsw.NotADBError) as error:

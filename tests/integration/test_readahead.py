@@ -374,6 +374,28 @@ def test_what_was_removed_meanwhile_does_not_come_back(bench: Bench, asked: list
     assert not contents(bench)["executions"]
 
 
+def test_a_burst_is_worked_through_behind_whoever_asks(bench: Bench, asked: list[int]) -> None:
+    """And a single file is not: whoever waits for that waits for us."""
+    engine = bench.start()
+    seen: dict[int, set[int]] = {}
+
+    def note(ids: list[str]) -> None:
+        for pid in (0, *(scouts() if asked else ())):
+            seen.setdefault(pid, set()).add(os.sched_getscheduler(pid))
+
+    engine.patrol.changed = note
+    burst(bench, 100)
+    until_known(bench, 100)
+    assert os.SCHED_BATCH in seen.pop(0)
+    assert list(seen.values()) == [{os.SCHED_BATCH}], "the process that reads ahead"
+    until_at_rest(bench)
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER, "nobody whom it starts inherits that"
+    seen.clear()
+    leave(bench.sessions, "single", session("single"))
+    until_known(bench, 101)
+    assert seen[0] == {os.SCHED_OTHER}
+
+
 def test_the_process_ends_when_there_is_nothing_to_do(
     bench: Bench, asked: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import apsw
 import structlog
 
+from reevd.background import Background
 from reevd.books import Books
 from reevd.bounds import DEFAULT_BOUNDS, DEFAULT_PACE, Bounds, Pace
 from reevd.change import Change
@@ -25,7 +26,6 @@ from reevd.rescan import ids
 from reevd.store import Store
 from reevd.survey import Survey
 from reevd.times import SECOND, rfc3339
-from reevd.turns import in_the_background
 
 TICK = RETRY = SECOND // 2
 # Readers keep the one that was, as long as it lets them: in a new one, much would seem to have vanished.
@@ -60,6 +60,7 @@ class Engine:
         self._next_tick = self._retry_at = 0
         self._reasons: dict[str, str] = {}
         self.poll = select.epoll()
+        self._background = Background()
         self.books = Books(database, self.clock, limits, vfs)
         self._lookout = Lookout(folder, self.poll)
         self.patrol = Patrol(self.books, self.clock, self._lookout.folder, bounds)
@@ -72,6 +73,7 @@ class Engine:
         self._survey.wanted = True
 
     def close(self) -> None:
+        self._background.close()
         self.patrol.close()
         self._lookout.close()
         self.books.close()
@@ -143,8 +145,7 @@ class Engine:
         try:
             self._take_news()
             if "database" not in self._reasons or (now >= self._retry_at and self._recovered()):
-                with in_the_background(self.patrol.busy):
-                    self._work(now)
+                self._background.do(self._work, now, patiently=self.patrol.busy)
         except StoringError as error:
             self._fail(error, now)
         except (apsw.CorruptError, apsw.NotADBError) as error:

@@ -16,7 +16,6 @@ import sys
 from reevd.files import Folder
 from reevd.first_look import first_looks, hello
 from reevd.memory import calm
-from reevd.turns import in_the_background
 
 
 def serve(folder: Folder, end: socket.socket, answers: int) -> None:
@@ -39,5 +38,4 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the engine ends this one
     calm()
     at, link, left = map(int, sys.argv[1:])
-    with in_the_background():
-        serve(Folder(f"/proc/self/fd/{at}"), socket.socket(fileno=link), left)
+    serve(Folder(f"/proc/self/fd/{at}"), socket.socket(fileno=link), left)

@@ -53,9 +53,10 @@ def files_of_at_most(size: int) -> Iterator[None]:
 
 
 def children(pid: int, command: str = "") -> list[int]:
-    """The processes that this one has started and whose command line has `command` in it; none once it has ended."""
+    """The processes that this one's threads have started, with `command` in their command line; none once it ended."""
     try:
-        started = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        told = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+        started = [int(child) for child in " ".join(told).split()]
         return [child for child in started if command.encode() in Path(f"/proc/{child}/cmdline").read_bytes()]
     except (FileNotFoundError, ProcessLookupError):
         return []

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from reevd import patrol, readahead
+from reevd.background import NICE
 from reevd.engine import Engine
 from reevd.model import Decision
 from reevd.readahead import ReadAhead
@@ -376,24 +377,25 @@ def test_what_was_removed_meanwhile_does_not_come_back(bench: Bench, asked: list
 
 def test_a_burst_is_worked_through_behind_whoever_asks(bench: Bench, asked: list[int]) -> None:
     """And a single file is not: whoever waits for that waits for us."""
+    usual = os.getpriority(os.PRIO_PROCESS, 0)
     engine = bench.start()
     seen: dict[int, set[int]] = {}
 
     def note(ids: list[str]) -> None:
-        for pid in (0, *(scouts() if asked else ())):
-            seen.setdefault(pid, set()).add(os.sched_getscheduler(pid))
+        for pid in (0, *(scouts() if asked else ())):  # 0: the thread that works
+            seen.setdefault(pid, set()).add(os.getpriority(os.PRIO_PROCESS, pid))
 
     engine.patrol.changed = note
     burst(bench, 100)
     until_known(bench, 100)
-    assert os.SCHED_BATCH in seen.pop(0)
-    assert list(seen.values()) == [{os.SCHED_BATCH}], "the process that reads ahead"
+    assert NICE in seen.pop(0)
+    assert list(seen.values()) == [{NICE}], "the process that reads ahead"
     until_at_rest(bench)
-    assert os.sched_getscheduler(0) == os.SCHED_OTHER, "nobody whom it starts inherits that"
+    assert os.getpriority(os.PRIO_PROCESS, 0) == usual, "nobody else whom it starts inherits that"
     seen.clear()
     leave(bench.sessions, "single", session("single"))
     until_known(bench, 101)
-    assert seen[0] == {os.SCHED_OTHER}
+    assert seen[0] == {usual}
 
 
 def test_the_process_ends_when_there_is_nothing_to_do(

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.harness import children
+
 
 class Cost(NamedTuple):
     """Of a process and its children together.
@@ -22,8 +24,7 @@ class Cost(NamedTuple):
 
 def family(pid: int) -> list[int]:
     """The process and its children."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *map(int, children)]
+    return [pid, *children(pid)]
 
 
 def pss_mb(pid: int, kind: str = "Pss") -> float:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.harness import ROOT, Daemon, session
+from tests.harness import ROOT, Daemon, children, session
 
 PADDING = "x" * 1_400  # what a captured session file has beside the fields that count: 2.4 KB in all
 CALLS = [
@@ -114,16 +114,12 @@ def apart(*processes: subprocess.Popen[bytes] | None) -> Iterator[None]:
     os.sched_setaffinity(0, {asking})
     for process in filter(None, processes):
         os.sched_setaffinity(process.pid, {writing})
-        for server in _children(process.pid):
+        for server in children(process.pid):
             os.sched_setaffinity(server, {answering})
     try:
         yield
     finally:
         os.sched_setaffinity(0, cores)
-
-
-def _children(process: int) -> list[int]:
-    return [int(pid) for pid in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
 class Client:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-# A tenth of the weight of others: see sched(7). With more, the kernel puts who answers on one core with who writes.
-NICE = 10
+# The least weight there is, see sched(7). Any more, and who answers waits for whole turns of this, or of who writes.
+NICE = 19
+# Seconds: whose work took so long hardly gets a turn, and does without patience for a while.
+PATIENCE, HASTE = 1.0, 10.0
 
 
 class Background:
@@ -18,14 +21,19 @@ class Background:
     """
 
     def __init__(self) -> None:
+        self._hurries_until = 0.0
         self._thread = ThreadPoolExecutor(1, "background", _step_back)
 
     def do(self, work: Callable[[int], None], now: int, *, patiently: bool) -> None:
         """Raises what `work` raises. Not patiently, the caller's own thread works."""
-        if patiently:
-            self._thread.submit(work, now).result()
-        else:
+        began = time.monotonic()
+        if not patiently or began < self._hurries_until:
             work(now)
+            return
+        self._thread.submit(work, now).result()
+        ended = time.monotonic()
+        if ended - began > PATIENCE:
+            self._hurries_until = ended + HASTE
 
     def close(self) -> None:
         self._thread.shutdown()
@@ -33,4 +41,4 @@ class Background:
 
 def _step_back() -> None:
     with suppress(PermissionError):  # where a host forbids it, all go in turn
-        os.setpriority(os.PRIO_PROCESS, 0, max(NICE, os.getpriority(os.PRIO_PROCESS, 0)))
+        os.setpriority(os.PRIO_PROCESS, 0, NICE)

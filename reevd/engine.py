@@ -145,7 +145,7 @@ class Engine:
         try:
             self._take_news()
             if "database" not in self._reasons or (now >= self._retry_at and self._recovered()):
-                self._background.do(self._work, now, patiently=self.patrol.busy)
+                self._background.do(self._work, now, patiently=self.patrol.laden)
         except StoringError as error:
             self._fail(error, now)
         except (apsw.CorruptError, apsw.NotADBError) as error:

@@ -80,6 +80,11 @@ class Patrol:
         """How many executions are to be looked at, now or later."""
         return len(self.agenda) + len(self._ahead)
 
+    @property
+    def laden(self) -> bool:
+        """Whether so much waits, second looks too, that whoever asks meanwhile should come first."""
+        return self.pending >= BATCH
+
     def next_at(self) -> int | None:
         """When there is something to do: 0 for at once, None for never."""
         return 0 if len(self._ahead) else self.agenda.next_at()

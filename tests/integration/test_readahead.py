@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from reevd import patrol, readahead
+from reevd import background, patrol, readahead
 from reevd.background import NICE
 from reevd.engine import Engine
 from reevd.model import Decision
@@ -396,6 +396,19 @@ def test_a_burst_is_worked_through_behind_whoever_asks(bench: Bench, asked: list
     leave(bench.sessions, "single", session("single"))
     until_known(bench, 101)
     assert seen[0] == {usual}
+
+
+def test_whose_turn_hardly_comes_takes_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host may be so full that nothing is left for the patient."""
+    monkeypatch.setattr(background, "PATIENCE", -1)
+    usual = os.getpriority(os.PRIO_PROCESS, 0)
+    engine = bench.start()
+    seen: list[int] = []
+    engine.patrol.changed = lambda _ids: seen.append(os.getpriority(os.PRIO_PROCESS, 0))
+    burst(bench, 100)
+    until_known(bench, 100)
+    assert seen[0] == NICE
+    assert set(seen[1:]) == {usual}
 
 
 def test_the_process_ends_when_there_is_nothing_to_do(

@@ -76,7 +76,10 @@ def _folder(patient: Patient) -> Iterator[Finding]:
         yield Finding("sessions folder", ODD if error.errno == 13 else BAD, f"{folder}: {error.strerror}", fix)
         return
     mode = stat.filemode(status.st_mode)
-    if os.access(folder, os.W_OK | os.X_OK):
+    if status.st_mode & stat.S_IWOTH:
+        fix = f"chmod o-w {folder}: who is to run benchmarks joins its group"
+        yield Finding("sessions folder", BAD, f"{folder} ({mode}): everybody on this host can invent results", fix)
+    elif os.access(folder, os.W_OK | os.X_OK):
         yield Finding("sessions folder", GOOD, f"{folder} ({mode}): you may leave sessions there")
     else:
         fix = f"{joining(status.st_gid)}, where you are to run benchmarks"
@@ -111,6 +114,8 @@ def _disk(patient: Patient) -> Iterator[Finding]:
         fix = "free some space; reevctl prune --days N --dry-run says what old executions hold"
         # To remove an execution takes room in the database and its journal.
         full = f"remove other files from {path} first, for a prune needs room itself; then reevctl prune --days N"
+        if path == patient.sessions:
+            fix, full = (f"{text}; setquota -u bounds what each user leaves there" for text in (fix, full))
         if disk.f_files and not disk.f_favail:
             yield Finding(what, BAD, f"no inode is free at {path}", full)
         elif free < LEAST_BYTES:

@@ -45,6 +45,14 @@ def test_files_that_the_daemon_cannot_read(tmp_path: Path) -> None:
         assert found["files"]["fix"] == "reevctl problems"
 
 
+def test_a_folder_in_which_anybody_may_write(tmp_path: Path) -> None:
+    with daemon(tmp_path) as running:
+        running.sessions.chmod(0o1777)
+        found = findings(tmp_path, 1)["sessions folder"]
+        assert found["verdict"] == "bad"
+        assert found["fix"].startswith(f"chmod o-w {running.sessions}")
+
+
 def test_a_daemon_that_polls(tmp_path: Path) -> None:
     with daemon(tmp_path) as running:
         running.sessions.rename(tmp_path / "elsewhere")

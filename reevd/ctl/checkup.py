@@ -77,8 +77,8 @@ def _folder(patient: Patient) -> Iterator[Finding]:
         return
     mode = stat.filemode(status.st_mode)
     if status.st_mode & stat.S_IWOTH:
-        fix = f"chmod o-w {folder}: who is to run benchmarks joins its group"
-        yield Finding("sessions folder", BAD, f"{folder} ({mode}): everybody on this host can invent results", fix)
+        fix = f"chmod o-w {folder}, where not everybody is to: who runs benchmarks joins its group"
+        yield Finding("sessions folder", ODD, f"{folder} ({mode}): everybody on this host can invent results", fix)
     elif os.access(folder, os.W_OK | os.X_OK):
         yield Finding("sessions folder", GOOD, f"{folder} ({mode}): you may leave sessions there")
     else:

@@ -18,6 +18,8 @@ from reevd.times import rfc3339, sharpest, to_micros
 
 # Each JSON value costs memory many times its text: 16 MiB of `{}` would take more than half a GiB.
 MAX_VALUES = 2_000_000
+# They are parsed and stored at once, and everything else waits meanwhile: half a second for so many.
+MAX_CALLS = 100_000
 
 
 class Result(NamedTuple):
@@ -179,6 +181,9 @@ def _tool_calls(final: dict[str, Any], warnings: list[str]) -> tuple[ToolCall, .
     if not isinstance(calls, list):
         warnings.append("final_result.tools is no array: ignored")
         return ()
+    if len(calls) > MAX_CALLS:
+        warnings.append(f"final_result.tools has {len(calls):,} entries: the first {MAX_CALLS:,} are kept")
+        calls = calls[:MAX_CALLS]
     known = [_tool_call(call) for call in calls if isinstance(call, dict)]
     if len(known) < len(calls):
         warnings.append(f"{len(calls) - len(known)} of {len(calls)} entries of final_result.tools are no objects")

@@ -10,7 +10,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from reevd import look, lookout, otel_file, reader
+from reevd import look, lookout, otel_file, reader, session_file
 from reevd.bounds import Bounds
 from reevd.derive import Limits
 from reevd.model import Decision
@@ -42,6 +42,19 @@ def test_calls_without_end_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None
     assert (len(telemetry.calls), telemetry.bad_lines) == (10, 15)
     assert telemetry.first_bad is not None
     assert "no more are kept" in telemetry.first_bad.why
+
+
+def test_a_result_with_calls_without_end_is_kept_without_them(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_file, "MAX_CALLS", 10)
+    calls = [{"tool_name": f"tool-{number}"} for number in range(25)]
+    final = {"success": True, "score": 1.0, "status": "Succeeded", "tools": calls}
+    leave(bench.sessions, "long", session("long", final_result=final))
+    engine = bench.start()
+    row = bench.row("long")
+    assert row is not None
+    assert (row.status, row.score, row.tool_calls) == ("Completed", 1.0, 10)
+    assert engine.store.rows("SELECT max(tool_name) FROM tool_calls") == [("tool-9",)]
+    assert "has 25 entries: the first 10 are kept" in row.warnings
 
 
 def test_many_long_telemetries_are_each_read_to_the_end(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

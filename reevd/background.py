@@ -11,7 +11,7 @@ from contextlib import suppress
 # The least weight there is, see sched(7). Any more, and who answers waits for whole turns of this, or of who writes.
 NICE = 19
 # Seconds: whose work took so long hardly gets a turn, and does without patience for a while.
-PATIENCE, HASTE = 5.0, 10.0
+PATIENCE, HASTE = 3.0, 30.0
 
 
 class Background:

@@ -23,6 +23,8 @@ from reevd.times import SECOND
 BATCH = 512
 # From so many on, another process is worth its start.
 BACKLOG = 3 * BATCH
+# From so many on, it may be done behind others.
+PILE = BATCH
 # By so many looks the engine's share grows where it waited longer than so many seconds for the others, else it shrinks.
 STEP, WAITED = 16, 0.005
 REFUSED_FOR = SECOND
@@ -83,7 +85,7 @@ class Patrol:
     @property
     def laden(self) -> bool:
         """Whether so much waits, second looks too, that whoever asks meanwhile should come first."""
-        return self.pending >= BATCH
+        return self.pending >= PILE
 
     def next_at(self) -> int | None:
         """When there is something to do: 0 for at once, None for never."""

@@ -22,7 +22,7 @@ from tests.chaos import oracle, reader
 from tests.chaos.writers import Run
 
 BOUNDS = Bounds(settle_ns=20_000_000)
-USUAL = patrol.BATCH, patrol.BACKLOG
+USUAL = patrol.BATCH, patrol.BACKLOG, patrol.PILE
 _children: set[int] = set()
 SCRATCH = "/dev/shm" if os.path.isdir("/dev/shm") else None
 
@@ -101,10 +101,15 @@ def end(pid: int, number: int) -> int:
 
 
 def run(seed: int) -> Outcome:
-    """Plays the schedule of that seed. In every third, whatever there is to look at is much, and is looked at ahead."""
+    """Plays the schedule of that seed. In every third, whatever there is to look at is much, and is looked at ahead.
+
+    In every ninth, a patient thread looks.
+    """
     dice = random.Random(seed)
     home = Path(tempfile.mkdtemp(prefix="chaos-", dir=SCRATCH))
-    patrol.BATCH, patrol.BACKLOG = (2, 2) if seed % 3 == 0 else USUAL
+    batch, backlog, pile = USUAL
+    patrol.BATCH, patrol.BACKLOG = (2, 2) if seed % 3 == 0 else (batch, backlog)
+    patrol.PILE = 2 if seed % 9 == 0 else pile
     try:
         return _play(seed, dice, home)
     finally:

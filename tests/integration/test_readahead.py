@@ -32,6 +32,7 @@ FAILED = {"success": False, "score": 0.25, "status": "Failed", "error": {"kind":
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patrol, "BATCH", 8)
     monkeypatch.setattr(patrol, "BACKLOG", 16)
+    monkeypatch.setattr(patrol, "PILE", 8)
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from itertools import islice
 
 from reevd.errors import UnreadableError
-from reevd.fingerprint import Fingerprint, mark, signed
+from reevd.fingerprint import Fingerprint, fingerprint, marks
 
-PART = 500
+PART = 1_000
 OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 # Out of descriptors, out of memory, a lease that the owner has not given up: reasons to look again, never
 # reasons to believe that the file is gone. With what to do about each.
@@ -31,11 +31,6 @@ TRANSIENT = {
 
 class TransientError(Exception):
     """The file could not be looked at now, for a reason that lies with the host; try again."""
-
-
-def fingerprint(status: os.stat_result) -> Fingerprint:
-    ino, mtime_ns = signed(status.st_ino), signed(status.st_mtime_ns)
-    return Fingerprint(status.st_dev, ino, status.st_size, mtime_ns, status.st_ctime_ns)
 
 
 class OpenFile:
@@ -98,19 +93,13 @@ class Folder:
         """Names and marks of all entries, part by part, links not followed. A name that is no UTF-8 comes escaped."""
         with os.scandir(self.descriptor) as entries:
             while part := list(islice(entries, PART)):
-                names, marks = list[str](), list[int]()
-                for entry in part:
-                    try:
-                        s = entry.stat(follow_symlinks=False)
-                    except FileNotFoundError:
-                        continue
-                    except OSError:  # a mount point that has gone, say: whoever opens it will be told
-                        names.append(entry.name)
-                        marks.append(0)
-                        continue
-                    names.append(name := entry.name)
-                    marks.append(mark(name, s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns))
-                yield names, marks
+                try:
+                    found = [entry.stat(follow_symlinks=False) for entry in part]
+                except OSError:  # nearly never: hence at once where it does not happen, and one by one where it does
+                    yield _one_by_one(part)
+                else:
+                    names = [entry.name for entry in part]
+                    yield names, marks(names, found)
 
     def has(self, name: bytes) -> bool:
         """Whether there is an entry of that name, of whatever kind."""
@@ -156,6 +145,21 @@ class Folder:
                 os.close(descriptor)
             raise
         return OpenFile(descriptor, status)
+
+
+def _one_by_one(entries: list[os.DirEntry[str]]) -> tuple[list[str], list[int]]:
+    names, found = list[str](), list[int]()
+    for entry in entries:
+        try:
+            status = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            continue
+        except OSError:  # a mount point that has gone, say: whoever opens it will be told
+            found.append(0)
+        else:
+            found.append(fingerprint(status).mark(entry.name))
+        names.append(entry.name)
+    return names, found
 
 
 def _check(status: os.stat_result) -> None:

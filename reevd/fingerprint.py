@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 from zlib import crc32
 
 SIGN = 1 << 63
@@ -11,13 +12,6 @@ SIGN = 1 << 63
 def signed(number: int) -> int:
     """As SQLite keeps it, in 64 bits with a sign: a time past the year 2262 or an inode may have another bit."""
     return number if -SIGN <= number < SIGN else (number + SIGN) % (2 * SIGN) - SIGN
-
-
-def mark(name: str, dev: int, ino: int, size: int, mtime_ns: int, ctime_ns: int) -> int:
-    """See `Fingerprint.mark`: without one, for the scan of a folder with a million files."""
-    if ino >= SIGN or mtime_ns >= SIGN:
-        ino, mtime_ns = signed(ino), signed(mtime_ns)
-    return hash((crc32(name.encode("utf-8", "surrogateescape")), dev, ino, size, mtime_ns, ctime_ns))
 
 
 class Fingerprint(NamedTuple):
@@ -32,10 +26,6 @@ class Fingerprint(NamedTuple):
     mtime_ns: int
     ctime_ns: int
 
-    def mark(self, name: str) -> int:
-        """Name and fingerprint as one signed 64-bit integer; equal for equal content in every process."""
-        return mark(name, *self)
-
     def wait(self, began_ns: int, settle_ns: int) -> int | None:
         """How many nanoseconds must pass until a reading counts; None: one that began at `began_ns` does.
 
@@ -44,3 +34,23 @@ class Fingerprint(NamedTuple):
         """
         age = began_ns - self.ctime_ns
         return None if age >= settle_ns else settle_ns - max(age, 0)
+
+    def mark(self, name: str) -> int:
+        """Name and fingerprint as one signed 64-bit integer; equal for equal content in every process."""
+        return hash((crc32(name.encode("utf-8", "surrogateescape")), *self))
+
+
+def marks(names: Sequence[str], found: Sequence[Any]) -> list[int]:
+    """The marks of files in these states (`os.stat_result`), without a record for each of what may be a million."""
+    return [
+        hash((crc32(n.encode("utf-8", "surrogateescape")), s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns))
+        if s.st_ino < SIGN > s.st_mtime_ns
+        else fingerprint(s).mark(n)
+        for n, s in zip(names, found, strict=True)
+    ]
+
+
+def fingerprint(status: Any) -> Fingerprint:
+    """Of a file in that state: an `os.stat_result`."""
+    ino, mtime_ns = signed(status.st_ino), signed(status.st_mtime_ns)
+    return Fingerprint(status.st_dev, ino, status.st_size, mtime_ns, status.st_ctime_ns)

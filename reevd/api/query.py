@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from reevd.api.census import Census
 from reevd.api.rows import (
     CALL,
     NEWEST_FIRST,
@@ -31,6 +32,7 @@ class Query:
     def __init__(self, path: str) -> None:
         self.path = path
         self._db = connect(path)
+        self.counts = Census(self._db).counts
 
     def close(self) -> None:
         self._db.close()
@@ -105,10 +107,6 @@ class Query:
         names = ("execution_id", "benchmark_id", "agent", *CALL)
         items = [_call(names, row[2:]) for row in rows]
         return Page(items, encode(rows[-1][0], rows[-1][2], str(rows[-1][1])) if more else None)
-
-    def counts(self) -> dict[str, int]:
-        """Executions by status."""
-        return dict(self._rows("SELECT status, count(*) FROM execution_states GROUP BY status"))
 
     # -- the rest --------------------------------------------------------------------------------------------
 

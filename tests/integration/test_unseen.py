@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from reevd import files, look, reader
+from reevd import fingerprint, look, reader
 from reevd.derive import Limits
 from reevd.engine import Engine
 from reevd.lock import held
@@ -154,7 +154,7 @@ def test_a_time_that_sqlite_cannot_hold_is_a_time_like_others(bench: Bench) -> N
 
 
 def test_what_cannot_be_stored_is_told_and_the_others_are_stored(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "signed", int)
+    monkeypatch.setattr(fingerprint, "signed", int)
     far_in_the_future(bench.sessions, "x")
     for number in range(5):
         leave(bench.sessions, f"run-{number}", session(f"run-{number}"))

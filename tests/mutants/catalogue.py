@@ -39,8 +39,24 @@ MUTANTS = (
     Mutant(
         "mtime-only fingerprint",
         "reevd/fingerprint.py",
-        '    return hash((crc32(name.encode("utf-8", "surrogateescape")), dev, ino, size, mtime_ns, ctime_ns))\n',
-        '    return hash((crc32(name.encode("utf-8", "surrogateescape")), mtime_ns))\n',
+        '''\
+        return hash((crc32(name.encode("utf-8", "surrogateescape")), *self))
+
+
+def marks(names: Sequence[str], found: Sequence[Any]) -> list[int]:
+    """The marks of files in these states (`os.stat_result`), without a record for each of what may be a million."""
+    return [
+        hash((crc32(n.encode("utf-8", "surrogateescape")), s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns))
+''',
+        '''\
+        return hash((crc32(name.encode("utf-8", "surrogateescape")), self.mtime_ns))
+
+
+def marks(names: Sequence[str], found: Sequence[Any]) -> list[int]:
+    """The marks of files in these states (`os.stat_result`), without a record for each of what may be a million."""
+    return [
+        hash((crc32(n.encode("utf-8", "surrogateescape")), s.st_mtime_ns))
+''',
         (DEFENCES + "a_file_with_its_old_time_is_read_all_the_same",),
     ),
     Mutant(

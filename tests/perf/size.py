@@ -39,7 +39,7 @@ def start(files: int) -> list[Result]:
         _settled(first, files)
         first.stop()
         ours, floor = [], []
-        for _ in range(3):
+        for _ in range(7):
             floor.append(_scan(path / "logs" / "sessions"))  # in turn: the disk may still be busy with what was written
             again = Daemon(path)
             began = time.perf_counter()

@@ -63,7 +63,7 @@ LAYERS = (
     "views.mermaid views.page",
     "analysis.rates",
     "analysis.comparison analysis.performance analysis.flakiness",
-    "api.rows",
+    "api.rows api.census",
     "api.query",
     "api.questions api.changes api.values api.tallies api.traffic",
     "api.hub",

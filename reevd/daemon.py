@@ -27,6 +27,7 @@ from reevd.desk import Desk, sync_benchmarks
 from reevd.engine import Engine
 from reevd.errors import ConfigError, ReevdError
 from reevd.listener import listen
+from reevd.loading import Loading
 from reevd.lock import hold
 from reevd.memory import calm
 from reevd.presence import Presence
@@ -109,6 +110,7 @@ class _Daemon:
         signal.signal(signal.SIGHUP, self._hang_up)  # to open the database may take long
         self._engine = _opened(settings)
         self._cases_at = 0.0
+        self._loading = Loading("reevd.meters")
         try:
             self._executor = open_executor(settings, self._engine)
             self._keeper = open_keeper(settings)
@@ -193,7 +195,9 @@ class _Daemon:
             if self._desk.meters is not None:
                 pause = min(pause, self._desk.meters.step())
             elif presence.settled:
-                self._measure()
+                self._loading.begin()
+                if self._loading.done:
+                    self._measure()
             if self._reloading:
                 self._tune(presence)
             elif not self._desk.serve():
@@ -203,7 +207,7 @@ class _Daemon:
 
     def _measure(self) -> None:
         if self._engine.ready:
-            from reevd.meters import Meters  # takes long to load: not while somebody waits for the daemon to be ready
+            from reevd.meters import Meters  # takes long to load: beside the work, unless somebody asks for it
 
             self._desk.meters = Meters(self._engine, self._executor, self._retention)
 

@@ -51,26 +51,7 @@ def look(
 
     The arguments are `weigh`'s, for many. alone: those whose telemetry is not to be looked for
     """
-    again: dict[str, int] = {}
-    refused = None
-    failed: dict[str, Exception] = {}
-    hindered: dict[str, Exception] = {}
-    readings: list[tuple[str, Reading]] = []
-    most = reader.taken + MOST_BYTES
-    left = len(execution_ids)
-    for execution_id in execution_ids:
-        if reader.taken > most and not made:
-            break
-        left -= 1
-        previous = known.executions.get(execution_id)
-        ended = previous is not None and previous.terminal
-        try:
-            reading = reader.read(execution_id, known.files, now, stamp, ended=ended, alone=execution_id in alone)
-            readings.append((execution_id, reading))
-        except TransientError as error:
-            refused, again[execution_id], hindered[execution_id] = str(error), RETRY_NS, error
-        except Exception as error:  # noqa: BLE001 - one poisoned file must not stop the others
-            failed[execution_id] = error
+    found = _read(reader, execution_ids, now, stamp, known, alone, bounded=not made)
 
     def weighed(execution_id: str, reading: Reading) -> Change:
         return weigh(
@@ -87,11 +68,12 @@ def look(
             held=execution_id in held,
         )
 
-    changes = []
-    for execution_id, reading in readings:
+    changes, failed = list[Change](), found.failed
+    again = dict.fromkeys(found.hindered, RETRY_NS)
+    for execution_id, reading in found.readings:
         try:
             change = weighed(execution_id, reading)
-        except Exception as error:  # noqa: BLE001 - as above
+        except Exception as error:  # noqa: BLE001 - one poisoned file must not stop the others
             failed[execution_id] = error
             continue
         changes.append(change)
@@ -101,7 +83,7 @@ def look(
         if wait is not None:
             again[execution_id] = wait
     # Whatever keeps a file from being read, what is decided is durable, and nobody is stuck.
-    for execution_id, why in (hindered | failed).items():
+    for execution_id, why in (found.hindered | failed).items():
         decision = made.get(execution_id)
         if decision or (may_judge and _overdue(known.executions.get(execution_id), now)):
             try:
@@ -110,7 +92,45 @@ def look(
                 failed[execution_id] = error
                 change = Change(execution_id, decisions=(decision,) if decision else ())
             changes.append(change._replace(solved=()))
-    return Looks(changes, again, refused, failed, left)
+    refused = [str(error) for error in found.hindered.values()]
+    return Looks(changes, again, refused[-1] if refused else None, failed, found.left)
+
+
+class _Found(NamedTuple):
+    """hindered: those that the host kept from being read. failed: those that a defect of ours did."""
+
+    readings: list[tuple[str, Reading]]
+    hindered: dict[str, Exception]
+    failed: dict[str, Exception]
+    left: int
+
+
+def _read(
+    reader: Reader,
+    execution_ids: Sequence[str],
+    now: int,
+    stamp: int,
+    known: Known,
+    alone: Container[str],
+    *,
+    bounded: bool,
+) -> _Found:
+    """What their files say. bounded: of no more than is to be read at once"""
+    found = _Found([], {}, {}, 0)
+    most = reader.taken + MOST_BYTES
+    for number, execution_id in enumerate(execution_ids):
+        if bounded and reader.taken > most:
+            return found._replace(left=len(execution_ids) - number)
+        previous = known.executions.get(execution_id)
+        ended = previous is not None and previous.terminal
+        try:
+            reading = reader.read(execution_id, known.files, now, stamp, ended=ended, alone=execution_id in alone)
+            found.readings.append((execution_id, reading))
+        except TransientError as error:
+            found.hindered[execution_id] = error
+        except Exception as error:  # noqa: BLE001 - as above
+            found.failed[execution_id] = error
+    return found
 
 
 def _overdue(row: Execution | None, now: int) -> bool:

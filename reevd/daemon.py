@@ -27,7 +27,6 @@ from reevd.desk import Desk, sync_benchmarks
 from reevd.engine import Engine
 from reevd.errors import ConfigError, ReevdError
 from reevd.listener import listen
-from reevd.loading import Loading
 from reevd.lock import hold
 from reevd.memory import calm
 from reevd.presence import Presence
@@ -110,7 +109,6 @@ class _Daemon:
         signal.signal(signal.SIGHUP, self._hang_up)  # to open the database may take long
         self._engine = _opened(settings)
         self._cases_at = 0.0
-        self._loading = Loading("reevd.meters")
         try:
             self._executor = open_executor(settings, self._engine)
             self._keeper = open_keeper(settings)
@@ -194,10 +192,8 @@ class _Daemon:
             presence.sign()
             if self._desk.meters is not None:
                 pause = min(pause, self._desk.meters.step())
-            elif presence.settled:
-                self._loading.begin()
-                if self._loading.done:
-                    self._measure()
+            elif presence.calm:
+                self._measure()
             if self._reloading:
                 self._tune(presence)
             elif not self._desk.serve():
@@ -207,7 +203,7 @@ class _Daemon:
 
     def _measure(self) -> None:
         if self._engine.ready:
-            from reevd.meters import Meters  # takes long to load: beside the work, unless somebody asks for it
+            from reevd.meters import Meters  # takes long to load: not while somebody waits
 
             self._desk.meters = Meters(self._engine, self._executor, self._retention)
 

@@ -10,7 +10,7 @@ from reevd import notify
 from reevd.engine import Engine
 
 STATUS_SECONDS = 10.0
-SETTLED_SECONDS = 1.0
+REST_SECONDS, LATEST_SECONDS = 2.0, 60.0
 # Counting takes longer the more there is: it may take this part of the time at most.
 SHARE = 0.01
 
@@ -27,24 +27,28 @@ class Presence:
     def __init__(self, engine: Engine, folder: str) -> None:
         self._engine, self._folder = engine, folder
         self._ready = False
-        self._tell_at = self._ready_at = 0.0
+        self._tell_at = self._ready_at = self._stored_at = 0.0
+        self._stored = 0
         self._every = (notify.watchdog_seconds() or 0.0) / 4
         self._live_at = 0.0
         self._moved: tuple[int, ...] = ()
         self.trouble = ""
 
     @property
-    def settled(self) -> bool:
-        """Whether it has been ready for a while: those who waited for that have been answered."""
-        return self._ready and time.monotonic() >= self._ready_at + SETTLED_SECONDS
+    def calm(self) -> bool:
+        """Whether nobody seems to wait: it is ready and nothing was stored for a while, or it has been so for long."""
+        now = time.monotonic()
+        return self._ready and (now >= self._stored_at + REST_SECONDS or now >= self._ready_at + LATEST_SECONDS)
 
     def sign(self) -> None:
         now = time.monotonic()
         if self._every and now >= self._live_at:
             self._live_at = now + self._every
             notify.tell(WATCHDOG="1")
+        if self._stored != self._engine.patrol.written:
+            self._stored, self._stored_at = self._engine.patrol.written, now
         if self._engine.ready and not self._ready:
-            self._ready, self._ready_at = True, now
+            self._ready, self._ready_at, self._stored_at = True, now, now
             self._tell_at = now + STATUS_SECONDS
             notify.tell(READY="1", STATUS=self._status())
         elif now >= self._tell_at:

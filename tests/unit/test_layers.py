@@ -25,7 +25,7 @@ LAYERS = (
     "change",
     "feed.outcome feed.address",
     "option",
-    "weigh record files lock clock journal notify link log config database schema mount room memory background loading",
+    "weigh record files lock clock journal notify link log config database schema mount room memory background",
     "feed.keeper feed.outbox",
     "tail watch listener store endings",
     "reader lookout rescan inspection forget compaction",

@@ -6,6 +6,7 @@ import contextlib
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -98,3 +99,31 @@ def test_the_status_says_what_is_wrong(
 def test_a_line_break_in_what_is_told_makes_no_field_of_its_own(heard: Heard) -> None:
     notify.tell(STATUS="reading /a\nREADY=1")
     assert heard.all() == [{"STATUS": "reading /a READY=1"}]
+
+
+def test_it_is_calm_once_nothing_was_stored_for_a_while(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = [100.0]
+    monkeypatch.setattr(presence, "time", SimpleNamespace(monotonic=lambda: seconds[0]))
+    told = Presence(engine, "/sessions")
+
+    def calm_after(passed: float) -> bool:
+        told.sign()
+        seconds[0] += passed
+        return told.calm
+
+    assert not calm_after(1000), "it is not ready"
+    engine.settle()
+    assert not calm_after(presence.REST_SECONDS - 0.1)
+    leave(tmp_path / "sessions", "new", session("new"))
+    engine.settle()
+    assert not calm_after(presence.REST_SECONDS - 0.1), "something was stored"
+    assert calm_after(0.1)
+    leave(tmp_path / "sessions", "newer", session("newer"))
+    engine.settle()
+    assert not calm_after(0.0)
+    seconds[0] += presence.LATEST_SECONDS
+    leave(tmp_path / "sessions", "newest", session("newest"))
+    engine.settle()
+    assert calm_after(0.0), "it never comes to rest"

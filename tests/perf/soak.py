@@ -64,7 +64,8 @@ def fill(running: Daemon, known: int) -> None:
             running.wait_for(f"known-{number}", "Completed", seconds=60)
     for path in running.sessions.iterdir():
         path.unlink()
-    wait_until(lambda: running.get("/api/v1/executions/known-0")["source"]["state"] == "gone", "the files are missed")
+    first = "/api/v1/executions/known-0"
+    wait_until(lambda: running.get(first)["source"]["state"] == "gone", "the files are missed", seconds=120)
     wait_until(lambda: running.get("/api/v1/health")["watch"]["pending"] == 0, "all is looked at", seconds=120)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from reevd import lookout
 from reevd.bounds import Pace
 from reevd.derive import Limits
 from tests.harness import ROOT, leave, session
@@ -84,6 +85,7 @@ def test_a_removed_folder_is_made_again_and_nothing_is_forgotten(bench: Bench) -
 WITHOUT_INOTIFY = """
 import sys, time
 from pathlib import Path
+from reevd import lookout
 from reevd.bounds import Pace
 from reevd.derive import Limits
 from reevd.engine import Engine
@@ -104,6 +106,7 @@ engine.close()
 MOUNTED_OVER = """
 import subprocess, sys, time
 from pathlib import Path
+from reevd import lookout
 from reevd.bounds import Pace
 from reevd.engine import Engine
 home = Path(sys.argv[1])
@@ -145,6 +148,26 @@ def test_without_inotify_it_polls_and_says_so(bench: Bench) -> None:
     arguments = [sys.executable, "-c", WITHOUT_INOTIFY, str(bench.home), json.dumps(session("p"))]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=60, cwd=ROOT)
     assert done.stdout.split()[-3:] == ["poll", "True", "Completed"], done.stderr
+
+
+def test_where_other_hosts_write_unseen_it_polls_too_and_says_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookout, "remote", lambda _folder: "nfs4")
+    elsewhere, here = bench.home / "elsewhere", bench.sessions / "session_far.json"
+    elsewhere.write_text("{")
+    os.link(elsewhere, here)
+    with elsewhere.open("w") as far:  # what is written through another name is no event of this folder
+        elsewhere.unlink()
+        far.write("{")
+        far.flush()
+        engine = bench.start()
+        assert "nfs4" in engine.health().reasons[0]
+        assert engine.health().mode == "poll"
+        bench.until(lambda: bench.problems() == {"session_far.json": "json"} and engine.idle, "it was read once")
+        far.seek(0)
+        far.write(json.dumps(session("far")))
+        far.flush()
+        assert engine.poll.poll(0) == []
+        bench.until(lambda: bench.status("far") == "Completed", "it is seen")
 
 
 def test_a_file_that_becomes_readable_is_read(bench: Bench) -> None:

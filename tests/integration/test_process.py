@@ -15,7 +15,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from tests.harness import Daemon, daemon, leave, session, wait_until
+from tests.harness import Daemon, alive, children, daemon, leave, session, wait_until
 
 QUICK = {"settle_seconds": 0.05, "rescan_seconds": 0.5}
 
@@ -67,6 +67,21 @@ def test_sigterm_in_a_burst_ends_it_soon_and_loses_nothing(tmp_path: Path) -> No
             burst.until(burst.left + 50)  # nobody watches
             running.start()
         all_are_there(running, burst)
+
+
+def test_a_server_that_hangs_is_killed_and_what_was_left_meanwhile_is_stored(tmp_path: Path) -> None:
+    with daemon(tmp_path, **QUICK) as running:
+        assert running.process is not None
+        (server,) = children(running.process.pid, "reevd.api.serve")
+        os.kill(server, signal.SIGSTOP)
+        leave(running.sessions, "x", session("x"))
+        db = apsw.Connection(str(running.database), flags=apsw.SQLITE_OPEN_READONLY)
+        stored = "SELECT count(*) FROM execution_states WHERE status = 'Completed'"
+        wait_until(lambda: db.execute(stored).fetchall() == [(1,)], "it is stored without the server", log=running.log)
+        db.close()
+        assert running.stop() == 0
+        assert not alive(server)
+        assert "killing it" in running.log()
 
 
 def test_kill_9_in_a_burst_again_and_again_loses_nothing(tmp_path: Path) -> None:

@@ -192,7 +192,7 @@ class _Daemon:
             presence.sign()
             if self._desk.meters is not None:
                 pause = min(pause, self._desk.meters.step())
-            elif presence.calm:
+            elif presence.at_rest:
                 self._measure()
             if self._reloading:
                 self._tune(presence)

@@ -44,7 +44,7 @@ def marks(names: Sequence[str], found: Sequence[Any]) -> list[int]:
     """The marks of files in these states (`os.stat_result`), without a record for each of what may be a million."""
     return [
         hash((crc32(n.encode("utf-8", "surrogateescape")), s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns))
-        if s.st_ino < SIGN > s.st_mtime_ns
+        if s.st_ino < SIGN and -SIGN <= s.st_mtime_ns < SIGN
         else fingerprint(s).mark(n)
         for n, s in zip(names, found, strict=True)
     ]

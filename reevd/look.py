@@ -128,7 +128,7 @@ def _read(
             found.readings.append((execution_id, reading))
         except TransientError as error:
             found.hindered[execution_id] = error
-        except Exception as error:  # noqa: BLE001 - as above
+        except Exception as error:  # noqa: BLE001 - one poisoned file must not stop the others
             found.failed[execution_id] = error
     return found
 

@@ -10,7 +10,7 @@ from reevd import notify
 from reevd.engine import Engine
 
 STATUS_SECONDS = 10.0
-REST_SECONDS, LATEST_SECONDS = 2.0, 60.0
+REST_SECONDS, LATEST_SECONDS = 2.0, 10.0
 # Counting takes longer the more there is: it may take this part of the time at most.
 SHARE = 0.01
 
@@ -35,7 +35,7 @@ class Presence:
         self.trouble = ""
 
     @property
-    def calm(self) -> bool:
+    def at_rest(self) -> bool:
         """Whether nobody seems to wait: it is ready and nothing was stored for a while, or it has been so for long."""
         now = time.monotonic()
         return self._ready and (now >= self._stored_at + REST_SECONDS or now >= self._ready_at + LATEST_SECONDS)

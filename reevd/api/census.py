@@ -8,12 +8,13 @@ from collections.abc import Callable
 import apsw
 
 COUNT = "SELECT status, count(*) FROM execution_states GROUP BY status"
-# Counting takes longer the more there is, and everybody else waits for it: it may take this part of the time at most.
-SHARE = 0.05
+# Counting takes longer the more there is, and everybody else waits for it: what takes longer than so many seconds takes
+# this part of the time at most. A count that was slow for another reason is made again soon all the same.
+CHEAP, SHARE, OLDEST = 0.005, 0.05, 10.0
 
 
 class Census:
-    """Of what a connection sees. With a million executions the numbers may be some seconds old, with a thousand never.
+    """Of what a connection sees: of a million executions perhaps as it was some seconds ago, of ten thousand as it is.
 
     clock: seconds
     """
@@ -30,6 +31,7 @@ class Census:
         began = self._clock()
         if version != self._version and began >= self._not_before:
             self._counts = {str(status): int(count) for status, count in self._db.execute(COUNT)}
-            ended = self._clock()
-            self._version, self._not_before = version, ended + (ended - began) / SHARE
-        return self._counts
+            took = self._clock() - began
+            self._version = version
+            self._not_before = began + took + (min(took / SHARE, OLDEST) if took > CHEAP else 0.0)
+        return dict(self._counts)

@@ -32,7 +32,7 @@ class Query:
     def __init__(self, path: str) -> None:
         self.path = path
         self._db = connect(path)
-        self.counts = Census(self._db).counts
+        self._census = Census(self._db)
 
     def close(self) -> None:
         self._db.close()
@@ -107,6 +107,10 @@ class Query:
         names = ("execution_id", "benchmark_id", "agent", *CALL)
         items = [_call(names, row[2:]) for row in rows]
         return Page(items, encode(rows[-1][0], rows[-1][2], str(rows[-1][1])) if more else None)
+
+    def counts(self) -> dict[str, int]:
+        """Executions by status."""
+        return self._census.counts()
 
     # -- the rest --------------------------------------------------------------------------------------------
 

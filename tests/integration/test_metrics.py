@@ -109,4 +109,7 @@ def test_a_collector_that_is_not_there_delays_nothing(tmp_path: Path, monkeypatc
     with daemon(tmp_path) as running:
         leave(running.sessions, "a", session("a"))
         running.wait_for("a", "Completed", seconds=5)
+        scrape(running)  # by now both processes send, or try to
+        leave(running.sessions, "b", session("b"))
+        running.wait_for("b", "Completed", seconds=5)
         assert running.stop() == 0

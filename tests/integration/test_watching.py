@@ -85,7 +85,6 @@ def test_a_removed_folder_is_made_again_and_nothing_is_forgotten(bench: Bench) -
 WITHOUT_INOTIFY = """
 import sys, time
 from pathlib import Path
-from reevd import lookout
 from reevd.bounds import Pace
 from reevd.derive import Limits
 from reevd.engine import Engine
@@ -106,7 +105,6 @@ engine.close()
 MOUNTED_OVER = """
 import subprocess, sys, time
 from pathlib import Path
-from reevd import lookout
 from reevd.bounds import Pace
 from reevd.engine import Engine
 home = Path(sys.argv[1])

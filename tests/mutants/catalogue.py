@@ -349,4 +349,18 @@ def marks(names: Sequence[str], found: Sequence[Any]) -> list[int]:
         "    return False\n",
         (DEFENCES + "a_file_caught_while_it_is_written_changes_nothing",),
     ),
+    Mutant(
+        "counts as of after the count",
+        "reevd/api/census.py",
+        "            self._version = version\n",
+        '            self._version = self._db.pragma("data_version")\n',
+        ("tests/unit/test_census.py::test_what_is_committed_while_it_counts_is_counted_the_next_time",),
+    ),
+    Mutant(
+        "at rest the moment that it is ready",
+        "reevd/presence.py",
+        "self._ready, self._ready_at, self._stored_at = True, now, now\n",
+        "self._ready, self._ready_at = True, now\n",
+        ("tests/unit/test_presence.py::test_it_is_not_at_rest_the_moment_that_it_is_ready",),
+    ),
 )

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import apsw
 import pytest
 
-from reevd.api.census import SHARE, Census
+from reevd.api.census import CHEAP, OLDEST, SHARE, Census
 
 
 class Clock:
-    """Seconds; each look at it takes `step`, as counting would."""
+    """Seconds; each look at it takes `step`, as counting would, and `meanwhile` happens then."""
 
-    def __init__(self) -> None:
-        self.now, self.step = 0.0, 0.0
+    def __init__(self, step: float = 0.0) -> None:
+        self.now, self.step = 0.0, step
+        self.meanwhile: Callable[[], None] = lambda: None
 
     def __call__(self) -> float:
         self.now += self.step
+        self.meanwhile()
         return self.now
 
 
@@ -42,8 +44,9 @@ def add(db: apsw.Connection, *statuses: str) -> None:
     db.executemany("INSERT INTO execution_states VALUES (?)", [(status,) for status in statuses])
 
 
-def test_what_costs_nothing_is_never_old(writer: apsw.Connection, reader: apsw.Connection) -> None:
-    census = Census(reader, Clock())
+@pytest.mark.parametrize("step", [0.0, CHEAP * 0.9])
+def test_what_costs_little_is_never_old(writer: apsw.Connection, reader: apsw.Connection, step: float) -> None:
+    census = Census(reader, Clock(step))
     assert census.counts() == {}
     add(writer, "Running")
     assert census.counts() == {"Running": 1}
@@ -53,18 +56,32 @@ def test_what_costs_nothing_is_never_old(writer: apsw.Connection, reader: apsw.C
     assert census.counts() == {"Completed": 1}
 
 
-def test_what_takes_long_takes_its_share_of_the_time(writer: apsw.Connection, reader: apsw.Connection) -> None:
-    clock = Clock()
+@pytest.mark.parametrize(("took", "pause"), [(0.1, 0.1 / SHARE), (3600.0, OLDEST)])
+def test_what_takes_long_takes_its_share_of_the_time(
+    writer: apsw.Connection, reader: apsw.Connection, took: float, pause: float
+) -> None:
+    clock = Clock(took)
     census = Census(reader, clock)
-    clock.step = 1.0
     add(writer, "Running")
     assert census.counts() == {"Running": 1}
     clock.step, began = 0.0, clock.now
     add(writer, "Running")
-    clock.now = began + 0.9 / SHARE
+    clock.now = began + 0.9 * pause
     assert census.counts() == {"Running": 1}, "not yet"
-    clock.now = began + 1.1 / SHARE
+    clock.now = began + 1.1 * pause
     assert census.counts() == {"Running": 2}, "but in the end, without another change"
+
+
+def test_what_is_committed_while_it_counts_is_counted_the_next_time(
+    writer: apsw.Connection, reader: apsw.Connection
+) -> None:
+    clock = Clock()
+    census = Census(reader, clock)
+    rows = iter([[], ["Running"]])  # when it begins, and when it has counted
+    clock.meanwhile = lambda: add(writer, *next(rows, []))
+    add(writer, "Completed")
+    assert census.counts() == {"Completed": 1}
+    assert census.counts() == {"Completed": 1, "Running": 1}
 
 
 def test_nothing_is_counted_while_nothing_changes(writer: apsw.Connection, reader: apsw.Connection) -> None:

@@ -17,7 +17,13 @@ STATUS = {"st_dev": 5, "st_ino": 6, "st_size": 7, "st_mtime_ns": 8, "st_ctime_ns
 
 
 def test_many_at_once_have_the_marks_that_each_has_alone() -> None:
-    odd = [{}, {"st_ino": SIGN}, {"st_mtime_ns": SIGN + 1}, {"st_ino": 2 * SIGN - 1, "st_mtime_ns": -1}, {"st_size": 0}]
+    odd = [
+        {},
+        {"st_ino": SIGN},
+        {"st_mtime_ns": SIGN + 1},
+        {"st_ino": 2 * SIGN - 1, "st_mtime_ns": -1},
+        {"st_mtime_ns": -SIGN - 1},
+    ]
     found = [SimpleNamespace(**{**STATUS, **part}) for part in odd]
     names = [NAME, "session_\udcff.json", "session_ä.json", NAME, NAME]
     assert marks(names, found) == [fingerprint(status).mark(name) for name, status in zip(names, found, strict=True)]

@@ -101,29 +101,41 @@ def test_a_line_break_in_what_is_told_makes_no_field_of_its_own(heard: Heard) ->
     assert heard.all() == [{"STATUS": "reading /a READY=1"}]
 
 
-def test_it_is_calm_once_nothing_was_stored_for_a_while(
+def test_it_is_at_rest_once_nothing_was_stored_for_a_while(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seconds = [100.0]
     monkeypatch.setattr(presence, "time", SimpleNamespace(monotonic=lambda: seconds[0]))
     told = Presence(engine, "/sessions")
 
-    def calm_after(passed: float) -> bool:
+    def rests_after(passed: float) -> bool:
         told.sign()
         seconds[0] += passed
-        return told.calm
+        return told.at_rest
 
-    assert not calm_after(1000), "it is not ready"
+    assert not rests_after(1000), "it is not ready"
     engine.settle()
-    assert not calm_after(presence.REST_SECONDS - 0.1)
+    assert not rests_after(presence.REST_SECONDS - 0.1)
     leave(tmp_path / "sessions", "new", session("new"))
     engine.settle()
-    assert not calm_after(presence.REST_SECONDS - 0.1), "something was stored"
-    assert calm_after(0.1)
+    assert not rests_after(presence.REST_SECONDS - 0.1), "something was stored"
+    assert rests_after(0.1)
     leave(tmp_path / "sessions", "newer", session("newer"))
     engine.settle()
-    assert not calm_after(0.0)
+    assert not rests_after(0.0)
     seconds[0] += presence.LATEST_SECONDS
     leave(tmp_path / "sessions", "newest", session("newest"))
     engine.settle()
-    assert calm_after(0.0), "it never comes to rest"
+    assert rests_after(0.0), "it never comes to rest"
+
+
+def test_it_is_not_at_rest_the_moment_that_it_is_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = [100.0]
+    monkeypatch.setattr(presence, "time", SimpleNamespace(monotonic=lambda: seconds[0]))
+    with contextlib.closing(Engine(str(tmp_path / "none"), str(tmp_path / "reevd.sqlite3"))) as empty:
+        told = Presence(empty, "/sessions")
+        empty.settle()
+        told.sign()
+        assert not told.at_rest, "whoever waited for it has not been answered"
+        seconds[0] += presence.REST_SECONDS
+        assert told.at_rest

@@ -23,6 +23,7 @@ from tests.harness import children, leave, session, wait_until
 from tests.integration.conftest import Bench
 
 RUNNING: dict[str, object] = {"end_time": None, "final_result": None}
+SECONDS = 90  # who reads ahead is behind all others, and beside other tests may wait long for a turn
 CALL = {"event_type": "ToolInput", "tool_input": {"tool_name": "transfer", "tool_args": {"amount": 1}}}
 DONE = {"event_type": "ToolOutput", "tool_output": {"success": True, "results": {"signature": "S"}}}
 FAILED = {"success": False, "score": 0.25, "status": "Failed", "error": {"kind": "transaction", "message": "no funds"}}
@@ -106,7 +107,7 @@ def burst(bench: Bench, count: int) -> None:
 
 
 def until_known(bench: Bench, count: int) -> None:
-    bench.until(lambda: len(contents(bench)["executions"]) == count, "all are there")
+    bench.until(lambda: len(contents(bench)["executions"]) == count, "all are there", seconds=SECONDS)
 
 
 def journaled(bench: Bench) -> set[str]:
@@ -119,7 +120,7 @@ def until_at_rest(bench: Bench) -> None:
     engine = bench.engine
     assert engine is not None
     torn = f"SELECT count(*) FROM files WHERE mark IS NULL AND name NOT IN ({PROBLEMS})"
-    bench.until(lambda: engine.idle and engine.store.rows(torn) == [(0,)], "all is read at rest", seconds=30)
+    bench.until(lambda: engine.idle and engine.store.rows(torn) == [(0,)], "all is read at rest", seconds=SECONDS)
 
 
 PROBLEMS = "SELECT path FROM problems"
@@ -146,7 +147,7 @@ def test_a_burst_ends_as_if_one_process_had_read_it(
         if not while_it_watches:
             bench.start()
         assert bench.engine is not None
-        bench.until(lambda b=bench: len(contents(b)["executions"]) == 350, "all are known", seconds=30)  # type: ignore[misc]
+        bench.until(lambda b=bench: len(contents(b)["executions"]) == 350, "all are known", seconds=SECONDS)  # type: ignore[misc]
         until_at_rest(bench)
         ends.append((contents(bench), journaled(bench)))
         if bench is two[0]:
@@ -187,7 +188,7 @@ def test_the_process_that_reads_ahead_may_die_or_hang(
                 struck.append(pid)
         return engine.store.rows("SELECT count(*) FROM execution_states WHERE status = 'Completed'") == [(200,)]
 
-    bench.until(all_there, "all are there", seconds=30)
+    bench.until(all_there, "all are there", seconds=SECONDS)
     until_at_rest(bench)
     assert struck
     assert journaled(bench) == {f"run-{number}" for number in range(200)}
@@ -229,7 +230,7 @@ def test_a_process_of_another_version_is_not_asked(
 
 
 def _until_asked(bench: Bench, asked: list[int]) -> None:
-    bench.until(lambda: asked and len(bench.engine.patrol._ahead), "it is looked at ahead")  # type: ignore[union-attr]
+    bench.until(lambda: asked and len(bench.engine.patrol._ahead), "it is looked at ahead", seconds=SECONDS)  # type: ignore[union-attr]
 
 
 def _under_way(engine: Engine) -> list[str]:
@@ -254,7 +255,7 @@ def test_what_was_seen_meanwhile_does_not_go_back(bench: Bench, asked: list[int]
         scores.update(engine.store.rows(query, (json.dumps(under_way),)))
         return len(contents(bench)["executions"]) == 200
 
-    bench.until(seen, "all are there")
+    bench.until(seen, "all are there", seconds=SECONDS)
     until_at_rest(bench)
     assert seen()
     assert scores == {(FAILED["score"],)}
@@ -275,7 +276,9 @@ def test_news_of_what_is_looked_at_ahead_is_not_swallowed(
         leave(bench.sessions, execution_id, session(execution_id, final_result=FAILED))
     query = "SELECT count(*) FROM execution_states WHERE score = ? AND execution_id IN (SELECT value FROM json_each(?))"
     values = (FAILED["score"], json.dumps(under_way))
-    bench.until(lambda: engine.store.rows(query, values) == [(len(under_way),)], "all are as they were left")
+    bench.until(
+        lambda: engine.store.rows(query, values) == [(len(under_way),)], "all are as they were left", seconds=SECONDS
+    )
 
 
 def test_what_is_known_is_looked_at_as_ever(bench: Bench, asked: list[int]) -> None:
@@ -286,7 +289,9 @@ def test_what_is_known_is_looked_at_as_ever(bench: Bench, asked: list[int]) -> N
     for number in range(60):
         leave(bench.sessions, f"run-{number}", session(f"run-{number}", final_result=FAILED))
     query = "SELECT count(*) FROM execution_states WHERE score = ?"
-    bench.until(lambda: engine.store.rows(query, (FAILED["score"],)) == [(60,)], "all are as they were left")
+    bench.until(
+        lambda: engine.store.rows(query, (FAILED["score"],)) == [(60,)], "all are as they were left", seconds=SECONDS
+    )
     assert asked
 
 
@@ -316,7 +321,7 @@ def test_what_the_engine_has_looked_at_meanwhile_is_newer(
     change(bench.sessions / f"session_{execution_id}.json")
     engine.patrol.look(execution_id)
     assert len(bench.problems()) == problems
-    bench.until(lambda: engine.idle, "all is looked at")
+    bench.until(lambda: engine.idle, "all is looked at", seconds=SECONDS)
     assert engine.patrol._ahead._count
     assert not engine.store.known([execution_id]).executions
     assert len(bench.problems()) == problems
@@ -420,7 +425,7 @@ def test_the_process_ends_when_there_is_nothing_to_do(
     burst(bench, 100)
     until_known(bench, 100)
     assert asked
-    bench.until(lambda: not scouts(), "it has ended")
+    bench.until(lambda: not scouts(), "it has ended", seconds=SECONDS)
 
 
 def test_it_ends_with_whoever_asks_it(bench: Bench, asked: list[int]) -> None:
@@ -433,5 +438,5 @@ def test_it_ends_with_whoever_asks_it(bench: Bench, asked: list[int]) -> None:
     held = engine.patrol._ahead._scout
     assert held is not None
     held._end.close()
-    wait_until(lambda: held._process.poll() is not None, "it has ended")
+    wait_until(lambda: held._process.poll() is not None, "it has ended", seconds=SECONDS)
     assert held._process.returncode == 0, scout

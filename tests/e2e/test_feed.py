@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from reevd.feed.outbox import tallies
 from tests.harness import Daemon, children, daemon, leave, session, wait_until
 from tests.integration.test_metrics import scrape
 from tests.loopback import Loopback, loopback
@@ -238,7 +239,8 @@ def test_what_hangs_or_fails_is_in_nobodys_way(tmp_path: Path) -> None:
 
 def test_a_follower_that_dies_comes_back_and_the_daemon_stays(tmp_path: Path) -> None:
     with loopback() as hook, daemon(tmp_path, notice_webhook=hook.address, **FAST) as running:
-        wait_until(Path(f"{running.database}-feed").exists, "it follows", log=running.log)
+        # Not by its file alone: what ends before it has noted where it begins, it is not to tell.
+        wait_until(lambda: tallies(f"{running.database}-feed"), "it follows", log=running.log)
         assert running.process is not None
         (follower,) = [
             c for c in children(running.process.pid) if b"reevd.feed.follow" in Path(f"/proc/{c}/cmdline").read_bytes()

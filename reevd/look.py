@@ -92,8 +92,8 @@ def look(
                 failed[execution_id] = error
                 change = Change(execution_id, decisions=(decision,) if decision else ())
             changes.append(change._replace(solved=()))
-    refused = [str(error) for error in found.hindered.values()]
-    return Looks(changes, again, refused[-1] if refused else None, failed, found.left)
+    refused = next(map(str, reversed(found.hindered.values())), None)
+    return Looks(changes, again, refused, failed, found.left)
 
 
 class _Found(NamedTuple):

@@ -83,9 +83,7 @@ def test_a_burst_that_a_kill_cut_short_is_taken_up_and_leaves_no_process_behind(
 def test_the_end_of_the_server_ends_the_daemon_with_an_error(tmp_path: Path) -> None:
     running = Daemon(tmp_path).start()
     assert running.process is not None
-    (server,) = (
-        pid for pid in children(running.process.pid) if b"reevd.api.serve" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    )
+    (server,) = children(running.process.pid, "reevd.api.serve")
     os.kill(server, signal.SIGKILL)
     assert running.process.wait(15) == 1
     assert "the server ended by itself" in running.log()

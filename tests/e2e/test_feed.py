@@ -242,9 +242,7 @@ def test_a_follower_that_dies_comes_back_and_the_daemon_stays(tmp_path: Path) ->
         # Not by its file alone: what ends before it has noted where it begins, it is not to tell.
         wait_until(lambda: tallies(f"{running.database}-feed"), "it follows", log=running.log)
         assert running.process is not None
-        (follower,) = [
-            c for c in children(running.process.pid) if b"reevd.feed.follow" in Path(f"/proc/{c}/cmdline").read_bytes()
-        ]
+        (follower,) = children(running.process.pid, "reevd.feed.follow")
         os.kill(follower, signal.SIGKILL)
         leave(running.sessions, "a", fresh("a"))
         wait_until(lambda: hook.got, "it is told by the next one", log=running.log)

@@ -425,7 +425,7 @@ def test_the_process_ends_when_there_is_nothing_to_do(
     burst(bench, 100)
     until_known(bench, 100)
     assert asked
-    bench.until(lambda: not scouts(), "it has ended", seconds=SECONDS)
+    bench.until(lambda: not scouts(), "it has ended")
 
 
 def test_it_ends_with_whoever_asks_it(bench: Bench, asked: list[int]) -> None:
@@ -438,5 +438,5 @@ def test_it_ends_with_whoever_asks_it(bench: Bench, asked: list[int]) -> None:
     held = engine.patrol._ahead._scout
     assert held is not None
     held._end.close()
-    wait_until(lambda: held._process.poll() is not None, "it has ended", seconds=SECONDS)
+    wait_until(lambda: held._process.poll() is not None, "it has ended")
     assert held._process.returncode == 0, scout

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+import sys
 from collections.abc import Iterator
 
 import pytest
+
+# Nothing here finds rich, which the tests' own packages bring: structlog would load it, and draw each failure with it.
+sys.modules["rich"] = None  # type: ignore[assignment]
 
 for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(number) is signal.SIG_IGN:  # a shell does so to what it starts behind itself
@@ -18,7 +23,7 @@ SERVICES = ("JUPITER_API_URL", "ZAI_API_URL", "GLM_CODING_API_URL", "REEV_LOCAL_
 
 @pytest.fixture(autouse=True, scope="session")
 def _as_installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Processes that are started find no rich, which the tests' own packages bring: structlog would load it in each."""
+    """Processes that are started find no rich either, as where reevd is installed."""
     hidden = tmp_path_factory.mktemp("hidden")
     (hidden / "rich.py").write_text('raise ImportError("of the tests, not of reevd")\n')
     with pytest.MonkeyPatch.context() as patch:
@@ -30,3 +35,8 @@ def _as_installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def _stay_here(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in SERVICES:
         monkeypatch.setenv(name, NOBODY)
+
+
+def pytest_collection_finish() -> None:
+    """The collector need not look at thousands of tests, again and again."""
+    gc.freeze()

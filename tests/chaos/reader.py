@@ -43,7 +43,7 @@ def watch(database: Path, result: int) -> None:
             continue
         troubled_since = 0.0
         looks += 1
-        time.sleep(0.0002)  # the engine needs the core too
+        time.sleep(0.0005)  # the engine needs the core too
         wrong += _compare(known, rows)
     if db is not None:
         db.close()

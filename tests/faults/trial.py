@@ -74,7 +74,8 @@ def _world(disk: Disk) -> Iterator[World]:
 
 def _play(world: World, workload: str) -> None:
     script = WORKLOADS[workload]
-    script.prepare(world)
+    with world.later():
+        script.prepare(world)
     world.disk.armed = True
     with small_steps():
         for step in script.steps:
@@ -216,6 +217,7 @@ def _rebuilt(world: World) -> dict[str, Any]:
     """What the files and the journal alone make of it."""
     world.disk.mend()
     world.lose_database()
-    world.rest()
-    world.close()
+    with world.later():
+        world.rest()
+        world.close()
     return contents(world.database)

@@ -248,11 +248,11 @@ def test_what_a_listener_has_missed_is_read_while_others_are_answered(
     assert "event: execution" in asyncio.run(listen())
 
 
-@pytest.mark.parametrize("last", ["x", "abc-", "abc-1x", f"a-{'9' * 40}"])
-def test_an_id_that_was_never_given_out_is_refused(tmp_path: Path, last: str) -> None:
+def test_an_id_that_was_never_given_out_is_refused(tmp_path: Path) -> None:
     with daemon(tmp_path) as running:
-        status, answer = running.request("GET", f"/api/v1/events?last_event_id={last}")
-        assert (status, answer["error"]) == (400, "bad request")
+        for last in ("x", "abc-", "abc-1x", f"a-{'9' * 40}"):
+            status, answer = running.request("GET", f"/api/v1/events?last_event_id={last}")
+            assert (status, answer["error"]) == (400, "bad request"), last
 
 
 def test_listeners_are_bounded_and_leave_room_again(tmp_path: Path) -> None:

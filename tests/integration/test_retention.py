@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from contextlib import closing
 from pathlib import Path
@@ -191,11 +190,11 @@ def test_killed_at_any_moment_the_next_pass_ends_it(tmp_path: Path, settings: di
         assert files(running) == ["session_fresh.json"]
 
 
-@pytest.mark.parametrize("body", [{"days": 0}, {"days": "x"}, {"dry_run": 1}, {"day": 3}, [], {"days": True}])
-def test_what_makes_no_sense_is_refused(tmp_path: Path, body: object) -> None:
+def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:
     with daemon(tmp_path) as running:
-        status, answer = running.request("POST", "/api/v1/prune", body)
-        assert (status, answer["error"]) == (400, "bad request"), json.dumps(answer)
+        for body in ({"days": 0}, {"days": "x"}, {"dry_run": 1}, {"day": 3}, [], {"days": True}):
+            status, answer = running.request("POST", "/api/v1/prune", body)
+            assert (status, answer["error"]) == (400, "bad request"), (body, answer)
 
 
 def test_without_an_age_nothing_goes(tmp_path: Path) -> None:

@@ -37,6 +37,11 @@ def _stay_here(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, NOBODY)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that take longest go first: at the end, they would keep one core busy and leave the others idle."""
+    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
+
+
 def pytest_collection_finish() -> None:
     """The collector need not look at thousands of tests, again and again."""
     gc.freeze()

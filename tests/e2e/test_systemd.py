@@ -33,7 +33,8 @@ def test_on_a_host(tmp_path: Path, subtests: pytest.Subtests) -> None:
             try:
                 lines += host.boot(command).splitlines()
             except NoBootError as error:
-                assert not lines, f"it booted once: {error}"
+                if lines:  # it booted once
+                    raise
                 pytest.skip(str(error))
     told = {line["check"]: line for line in map(json.loads, filter(REPORTED, lines))}
     for check in (check for boot in BOOTS for check in checks(boot)):

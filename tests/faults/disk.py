@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 from collections import Counter
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 Kind = Literal["full", "io", "read", "power"]
@@ -28,7 +29,7 @@ STRIKES: dict[Operation, tuple[Kind, ...]] = {
 
 
 class Fault(NamedTuple):
-    """The `at`-th operation (from 1) that `kind` may strike fails, and those after it.
+    """The `at`-th operation (from 1) that `kind` may strike fails, and those after it; or the first once it may begin.
 
     lasting: how many fail in a row; 0: all until somebody makes room or mends the disk
     """
@@ -79,17 +80,19 @@ class Inode:
 class Disk:
     """Counts the operations and says which of them fail.
 
+    fault   the one that strikes next or is under way; each begins only once the one before it is over
     counts  how many operations each kind of fault could have struck so far, while armed
-    hits    how many operations failed
+    struck  how many faults began, and hits: how many operations failed
     dead    true once the power is gone: nothing is written any more
     """
 
-    def __init__(self, fault: Fault | None = None) -> None:
-        self.fault = fault
+    def __init__(self, faults: Sequence[Fault] = ()) -> None:
+        self._waiting = list(faults)
+        self._began: int | None = None
         self.counts: Counter[Kind] = Counter()
-        self.hits = 0
+        self.struck = self.hits = 0
         self.armed = self.dead = False
-        self.dice = random.Random(fault.seed if fault else 0)
+        self.dice = random.Random(faults[0].seed if faults else 0)
         # Per path, what it may lead to after a power cut: the first for certain, unless a later one got through.
         self._entries: dict[str, list[Inode | None]] = {}
 
@@ -106,20 +109,36 @@ class Disk:
         if fault is None or fault.kind not in kinds:
             return False
         count = self.counts[fault.kind]
-        if count < fault.at or (fault.lasting and count >= fault.at + fault.lasting):
+        if self._began is None:
+            if count < fault.at:
+                return False
+            self._began = count
+            self.struck += 1
+        if fault.lasting and count >= self._began + fault.lasting:
+            self.mend()
             return False
         self.hits += 1
         self.dead = fault.kind == "power"
         return True
 
     @property
+    def fault(self) -> Fault | None:
+        return self._waiting[0] if self._waiting else None
+
+    @property
     def failing(self) -> bool:
         """Whether the disk fails now and will until it is mended."""
-        return self.fault is not None and self.hits > 0 and self.fault.lasting == 0
+        return self.fault is not None and self._began is not None and self.fault.lasting == 0
 
     def mend(self) -> None:
         """The fault is over."""
-        self.fault = None
+        del self._waiting[:1]
+        self._began = None
+
+    def hasten(self) -> None:
+        """What has not begun yet begins with the next operation."""
+        if self._began is None:
+            self._waiting[:1] = [fault._replace(at=0) for fault in self._waiting[:1]]
 
     # -- what stands where -----------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""One workload under one fault, and what must be true of it afterwards."""
+"""One workload under some faults, and what must be true of it afterwards."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ CLOCK = ("change", "updated_at", "began_at", "news_at", "deadline_at", "history"
 
 
 class Outcome(NamedTuple):
-    """wrong and corrupt are texts, empty where all is well. struck: whether the fault hit anything at all."""
+    """wrong and corrupt are texts, empty where all is well. struck: how many of the faults hit anything at all."""
 
     workload: str
-    fault: Fault
-    struck: bool
+    faults: tuple[Fault, ...]
+    struck: int
     remade: int
     restarts: int
     wrong: str
@@ -81,6 +81,9 @@ def _play(world: World, workload: str) -> None:
         for step in script.steps:
             step(world)
             world.rest()
+        while world.disk.fault is not None:  # fewer operations were left than it waits for
+            world.disk.hasten()
+            world.restart()
         cuts = world.cuts
         world.close()
     world.disk.armed = False
@@ -101,12 +104,12 @@ def truth(workload: str) -> Truth:
         return Truth(rows, _rebuilt(world), counts, remade)
 
 
-def run(workload: str, fault: Fault) -> Outcome:
-    """Plays the workload with that fault in it."""
+def run(workload: str, faults: tuple[Fault, ...]) -> Outcome:
+    """Plays the workload with those faults in it, one after the other."""
     expected = truth(workload)
-    disk = Disk(fault)
+    disk = Disk(faults)
     wrong = corrupt = ""
-    struck, remade, restarts = False, 0, 0
+    remade = restarts = 0
     try:
         with _world(disk) as world:
             try:
@@ -122,10 +125,9 @@ def run(workload: str, fault: Fault) -> Outcome:
                     wrong = wrong and f"after the loss of the database: {wrong}"
             except WrongError as error:
                 wrong = str(error)
-            struck = disk.hits > 0
     finally:
         gc.collect()
-    return Outcome(workload, fault, struck, remade, restarts, wrong, corrupt)
+    return Outcome(workload, faults, disk.struck, remade, restarts, wrong, corrupt)
 
 
 def contents(database: str) -> dict[str, Any]:

@@ -199,6 +199,7 @@ class World:
             self._patience -= 1
             if self._patience <= 0:
                 self.disk.mend()
+                self._patience = PATIENCE
 
     def _look(self) -> None:
         if self._reader is None and os.path.exists(self.database):

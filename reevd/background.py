@@ -10,8 +10,10 @@ from contextlib import suppress
 
 # The least weight there is, see sched(7). Any more, and who answers waits for whole turns of this, or of who writes.
 NICE = 19
-# Seconds: whose work took so long hardly gets a turn, and does without patience for a while.
-PATIENCE, HASTE = 3.0, 30.0
+# Whoever got less than this share of so many seconds hardly gets a turn, and does without patience for a while.
+SHARE, PATIENCE, HASTE = 0.05, 1.0, 30.0
+# And so does everybody where more than so many want each core, on the average of the last minute.
+FULL = 4
 
 
 class Background:
@@ -21,19 +23,32 @@ class Background:
     """
 
     def __init__(self) -> None:
-        self._hurries_until = 0.0
+        self._hurries_until = self._took = self._worked = 0.0
         self._thread = ThreadPoolExecutor(1, "background", _step_back)
+        self._cores = len(os.sched_getaffinity(0))
 
     def do(self, work: Callable[[int], None], now: int, *, patiently: bool) -> None:
         """Raises what `work` raises. Not patiently, the caller's own thread works."""
         began = time.monotonic()
-        if not patiently or began < self._hurries_until:
+        if not patiently or began < self._hurries_until or os.getloadavg()[0] > FULL * self._cores:
             work(now)
             return
-        self._thread.submit(work, now).result()
-        ended = time.monotonic()
-        if ended - began > PATIENCE:
-            self._hurries_until = ended + HASTE
+        try:
+            self._thread.submit(self._do, work, now).result()
+        finally:
+            ended = time.monotonic()
+            self._took += ended - began
+            if self._took > PATIENCE:
+                if self._worked < SHARE * self._took:
+                    self._hurries_until = ended + HASTE
+                self._took = self._worked = 0.0
+
+    def _do(self, work: Callable[[int], None], now: int) -> None:
+        began = time.thread_time()
+        try:
+            work(now)
+        finally:
+            self._worked += time.thread_time() - began
 
     def close(self) -> None:
         self._thread.shutdown()

@@ -25,6 +25,9 @@ BATCH = 512
 BACKLOG = 3 * BATCH
 # From so many on, it may be done behind others.
 PILE = BATCH
+# Of a pile, so many are taken at first. More, up to a batch, while they take less than `LONG` microseconds, else fewer:
+# where nobody else leaves room, or the disk is slow, whoever decides would wait for all of a batch.
+FEWEST, LONG = 8, SECOND // 2
 # By so many looks the engine's share grows where it waited longer than so many seconds for the others, else it shrinks.
 STEP, WAITED = 16, 0.005
 REFUSED_FOR = SECOND
@@ -57,6 +60,7 @@ class Patrol:
         self._reader, self._ahead = Reader(folder, bounds), ReadAhead(folder.descriptor)
         self._refused: str | None = None
         self._refused_at = self._share = 0
+        self._most = FEWEST
         self.agenda = Agenda()
         self.changed: Callable[[list[str]], None] = lambda _ids: None
         self.measure: Callable[[list[float], float], None] = lambda _latencies, _transaction: None
@@ -115,6 +119,8 @@ class Patrol:
 
     def step(self, now: int) -> None:
         """Looks at a batch of what is due; where there is much, another process looks at the next one meanwhile."""
+        began, laden = self._clock.now(), self.laden
+        most = min(BATCH, self._most) if laden else BATCH
         if self.odd:
             self._books.reconciler.store([Change("", problems=tuple(map(odd_name, self.odd)))], now)
             self.odd.clear()
@@ -122,19 +128,26 @@ class Patrol:
         batch = list[str]()
         if asked:
             # Whoever would wait for the other takes a share of its looks.
-            self._share = max(0, min(BATCH, self._share + (STEP if self._ahead.waited > WAITED else -STEP)))
+            self._share = max(0, min(most, self._share + (STEP if self._ahead.waited > WAITED else -STEP)))
             own = self.agenda.take_many(now, self._share)
             batch += [*own.news, *own.second]
         while self.busy and self._ahead.room(now):
-            many = self.agenda.take_many(now, BATCH)
+            many = self.agenda.take_many(now, most)
             batch += many.second
             request = Request(many.news, many.alone, now, self._clock.stamp(), self._books.limits, self.bounds)
             if not self._ahead.ask(request):
                 batch += many.news
         ahead = ahead.without(set(asked).intersection(batch))  # there is news of them since that look
         batch = list(dict.fromkeys((*asked, *batch)))
-        self._go(batch or self.agenda.take(now, BATCH), now, ahead)
+        self._go(batch or self.agenda.take(now, most), now, ahead)
         self._ahead.tidy(now)
+        took = self._clock.now() - began
+        if not self.pending:
+            self._most = FEWEST
+        elif took > LONG:
+            self._most = max(FEWEST, most // 4)
+        elif took < LONG // 4:
+            self._most = min(BATCH, 2 * most)
 
     def _go(self, batch: list[str], now: int, ahead: FirstLooks = NO_FIRST_LOOKS) -> None:
         if not batch:

@@ -27,7 +27,7 @@ from reevd.times import SECOND
 DEPTH = 3
 # Microseconds: not asked for so long, it ends; after a failure, so long none is started.
 IDLE, PAUSE = SECOND, 60 * SECOND
-ANSWER_SECONDS = 10.0  # a disk may take its time
+ANSWER_SECONDS = 2.0  # then it hardly gets a turn, or the disk takes its time: alone, the engine at least goes on
 PLACE = 1 << 32  # bytes between two answers, of which a file in memory takes those that are written
 
 log = structlog.get_logger("reevd.readahead")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import shutil
@@ -12,7 +13,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from reevd import patrol
+from reevd import background, patrol
 from reevd.bounds import Bounds, Pace
 from reevd.clock import Clock
 from reevd.derive import Limits
@@ -23,6 +24,7 @@ from tests.chaos.writers import Run
 
 BOUNDS = Bounds(settle_ns=20_000_000)
 USUAL = patrol.BATCH, patrol.BACKLOG, patrol.PILE
+background.FULL = math.inf  # how full this machine may be
 _children: set[int] = set()
 SCRATCH = "/dev/shm" if os.path.isdir("/dev/shm") else None
 

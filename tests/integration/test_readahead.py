@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import select
 import signal
@@ -34,6 +35,7 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patrol, "BATCH", 8)
     monkeypatch.setattr(patrol, "BACKLOG", 16)
     monkeypatch.setattr(patrol, "PILE", 8)
+    monkeypatch.setattr(background, "FULL", math.inf)  # however much runs beside
 
 
 @pytest.fixture
@@ -404,16 +406,22 @@ def test_a_burst_is_worked_through_behind_whoever_asks(bench: Bench, asked: list
     assert seen[0] == {usual}
 
 
-def test_whose_turn_hardly_comes_takes_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("at_first", "settings"), [(True, {"PATIENCE": -1, "SHARE": math.inf}), (False, {"FULL": -1})], ids=["slow", "full"]
+)
+def test_whose_turn_hardly_comes_takes_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, settings: dict[str, float], *, at_first: bool
+) -> None:
     """A host may be so full that nothing is left for the patient."""
-    monkeypatch.setattr(background, "PATIENCE", -1)
+    for name, value in settings.items():
+        monkeypatch.setattr(background, name, value)
     usual = os.getpriority(os.PRIO_PROCESS, 0)
     engine = bench.start()
     seen: list[int] = []
     engine.patrol.changed = lambda _ids: seen.append(os.getpriority(os.PRIO_PROCESS, 0))
     burst(bench, 100)
     until_known(bench, 100)
-    assert seen[0] == NICE
+    assert seen[0] == (NICE if at_first else usual)
     assert set(seen[1:]) == {usual}
 
 

@@ -165,7 +165,7 @@ WORKLOADS: dict[str, Workload] = {
 def small_steps() -> Iterator[None]:
     """Batches, and the log before it is moved into the database, so small that there are many of each."""
     kept = patrol.BATCH, books.BUSY_WAL_BYTES
-    patrol.BATCH, books.BUSY_WAL_BYTES = 4, 64 << 10
+    patrol.BATCH, books.BUSY_WAL_BYTES = 6, 64 << 10
     try:
         yield
     finally:

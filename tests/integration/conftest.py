@@ -24,11 +24,11 @@ class Bench:
         self.limits, self.bounds, self.pace = Limits(), Bounds(settle_ns=50_000_000), Pace(rescan=3600, poll=0.1)
         self.engine: Engine | None = None
 
-    def start(self) -> Engine:
+    def start(self, *, seconds: float = 10.0) -> Engine:
         self.engine = Engine(
             str(self.sessions), str(self.database), limits=self.limits, bounds=self.bounds, pace=self.pace
         )
-        self.until(lambda: self.engine is not None and self.engine.ready, "ready")
+        self.until(lambda: self.engine is not None and self.engine.ready, "ready", seconds=seconds)
         return self.engine
 
     def close(self) -> None:

@@ -29,7 +29,7 @@ def portions(bench: Bench, clock: Clock) -> list[int]:
         leave(bench.sessions, f"run-{number}", session(f"run-{number}"))
     bench.engine = engine = Engine(str(bench.sessions), str(bench.database), clock=clock)
     engine.patrol.changed = lambda ids: sizes.append(len(ids))
-    bench.until(lambda: sum(sizes) >= MANY, "all are stored")
+    bench.until(lambda: sum(sizes) >= MANY, "all are stored", seconds=60)
     return sizes
 
 

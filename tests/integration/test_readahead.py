@@ -147,7 +147,7 @@ def test_a_burst_ends_as_if_one_process_had_read_it(
             bench.start()
         mixed(bench.sessions, 400)
         if not while_it_watches:
-            bench.start()
+            bench.start(seconds=SECONDS)
         assert bench.engine is not None
         bench.until(lambda b=bench: len(contents(b)["executions"]) == 350, "all are known", seconds=SECONDS)  # type: ignore[misc]
         until_at_rest(bench)

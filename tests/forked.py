@@ -8,6 +8,7 @@ folder, environment and exit status; what depends on how Python itself is starte
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import os
 import select
@@ -69,7 +70,8 @@ class Run:
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with contextlib.suppress(ProcessLookupError):  # its end may not have been told yet
+                os.kill(self.pid, number)
 
     def said(self) -> tuple[str, str]:
         """On standard output and standard error, so far."""

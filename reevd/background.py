@@ -30,7 +30,7 @@ class Background:
     def do(self, work: Callable[[int], None], now: int, *, patiently: bool) -> None:
         """Raises what `work` raises. Not patiently, the caller's own thread works."""
         began = time.monotonic()
-        if not patiently or began < self._hurries_until or os.getloadavg()[0] > FULL * self._cores:
+        if not patiently or began < self._hurries_until or _waiting() > FULL * self._cores:
             work(now)
             return
         try:
@@ -52,6 +52,14 @@ class Background:
 
     def close(self) -> None:
         self._thread.shutdown()
+
+
+def _waiting() -> float:
+    """How many want a core, on the average of the last minute."""
+    try:
+        return os.getloadavg()[0]
+    except OSError:  # a host may hide it: then only what this process gets itself tells how full it is
+        return 0.0
 
 
 def _step_back() -> None:

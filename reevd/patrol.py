@@ -141,13 +141,14 @@ class Patrol:
         batch = list(dict.fromkeys((*asked, *batch)))
         self._go(batch or self.agenda.take(now, most), now, ahead)
         self._ahead.tidy(now)
-        took = self._clock.now() - began
-        if not self.pending:
+        if laden:
+            took = self._clock.now() - began
+            if took > LONG:
+                self._most = max(FEWEST, most // 4)
+            elif took < LONG // 4:
+                self._most = min(BATCH, 2 * most)
+        elif not self.pending:
             self._most = FEWEST
-        elif took > LONG:
-            self._most = max(FEWEST, most // 4)
-        elif took < LONG // 4:
-            self._most = min(BATCH, 2 * most)
 
     def _go(self, batch: list[str], now: int, ahead: FirstLooks = NO_FIRST_LOOKS) -> None:
         if not batch:

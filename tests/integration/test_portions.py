@@ -22,12 +22,15 @@ class SlowClock(Clock):
         return super().now()
 
 
-def portions(bench: Bench, clock: Clock) -> list[int]:
-    """How many executions were stored at a time."""
+def portions(bench: Bench, clock: Clock, *, single: bool = False) -> list[int]:
+    """How many executions of a pile were stored at a time. `single`: one came before, and is not at rest yet."""
     sizes: list[int] = []
+    bench.engine = engine = Engine(str(bench.sessions), str(bench.database), clock=clock)
+    if single:
+        leave(bench.sessions, "single", session("single"))
+        bench.until(lambda: bench.status("single") == "Completed" and engine.patrol.pending, "it is stored")
     for number in range(MANY):
         leave(bench.sessions, f"run-{number}", session(f"run-{number}"))
-    bench.engine = engine = Engine(str(bench.sessions), str(bench.database), clock=clock)
     engine.patrol.changed = lambda ids: sizes.append(len(ids))
     bench.until(lambda: sum(sizes) >= MANY, "all are stored", seconds=60)
     return sizes
@@ -38,9 +41,10 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ReadAhead, "room", lambda _ahead, _now: False)
 
 
-def test_they_grow_while_there_is_room(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("single", [False, True])
+def test_they_grow_while_there_is_room(bench: Bench, monkeypatch: pytest.MonkeyPatch, *, single: bool) -> None:
     monkeypatch.setattr(patrol, "LONG", 1 << 60)  # however slow this machine is
-    sizes = portions(bench, Clock())
+    sizes = portions(bench, Clock(), single=single)
     assert sizes[:7] == [8, 16, 32, 64, 128, 256, 512]
     assert max(sizes) == patrol.BATCH
 

@@ -425,6 +425,16 @@ def test_whose_turn_hardly_comes_takes_it(
     assert set(seen[1:]) == {usual}
 
 
+def test_a_host_may_hide_how_full_it_is(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hidden() -> tuple[float, float, float]:
+        raise OSError("Load averages are unobtainable")
+
+    monkeypatch.setattr(os, "getloadavg", hidden)
+    bench.start()
+    burst(bench, 100)
+    until_known(bench, 100)
+
+
 def test_the_process_ends_when_there_is_nothing_to_do(
     bench: Bench, asked: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

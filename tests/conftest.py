@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.harness import hide_rich
+
 # Nothing here finds rich, which the tests' own packages bring: structlog would load it, and draw each failure with it.
 sys.modules["rich"] = None  # type: ignore[assignment]
 
@@ -25,7 +27,7 @@ SERVICES = ("JUPITER_API_URL", "ZAI_API_URL", "GLM_CODING_API_URL", "REEV_LOCAL_
 def _as_installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Processes that are started find no rich either, as where reevd is installed."""
     hidden = tmp_path_factory.mktemp("hidden")
-    (hidden / "rich.py").write_text('raise ImportError("of the tests, not of reevd")\n')
+    hide_rich(hidden)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(hidden), prepend=os.pathsep)
         yield

@@ -12,21 +12,22 @@ import sys
 import time
 import traceback
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from itertools import islice
 
 import structlog
 
-from tests.faults.disk import KINDS, Fault
+from tests.faults.disk import KINDS, Fault, Kind
 from tests.faults.trial import Outcome, run, truth
 from tests.faults.workloads import WORKLOADS
 from tests.faults.world import WrongError
 
 COLUMNS = ("injected", "survived", "rebuilt", "wrong", "corrupt")
-PATIENCE = 20  # seconds that one fault may take
+PATIENCE = 20  # seconds that one play may take
 LASTING = (1, 1, 2, 6, 0)
-
-
+Point = tuple[str, Kind, int]
 Task = tuple[str, tuple[Fault, ...]]
 
 
@@ -44,17 +45,20 @@ def plan(count: int, seed: int) -> list[Task]:
     ]
     tasks: list[Task] = []
     single: dict[str, Fault] = {}
-    planned = 0
-    while planned < count:
-        dice.shuffle(points)
-        for workload, kind, at in points[: count - planned]:
-            planned += 1
-            fault = Fault(kind, at, 1 if kind == "power" else dice.choice(LASTING), dice.randrange(1 << 30))
-            if (other := single.pop(workload, None)) is None:
-                single[workload] = fault
-            else:
-                tasks.append((workload, tuple(sorted((fault, other), key=partial(_when, workload)))))
+    for workload, kind, at in islice(_shuffled(points, dice), count):
+        fault = Fault(kind, at, 1 if kind == "power" else dice.choice(LASTING), dice.randrange(1 << 30))
+        if (other := single.pop(workload, None)) is None:
+            single[workload] = fault
+        else:
+            tasks.append((workload, tuple(sorted((fault, other), key=partial(_when, workload)))))
     return tasks + [(workload, (fault,)) for workload, fault in single.items()]
+
+
+def _shuffled(points: list[Point], dice: random.Random) -> Iterator[Point]:
+    """Each once, then each once more in another order, for ever."""
+    while True:
+        dice.shuffle(points)
+        yield from points
 
 
 def _when(workload: str, fault: Fault) -> float:
@@ -76,7 +80,7 @@ def _run(task: Task) -> Outcome:
     try:
         return run(*task)
     except Exception:  # noqa: BLE001 - shown as what it is: a fault that reevd did not survive
-        return Outcome(*task, 0, 0, 0, traceback.format_exc(), "")
+        return Outcome(*task, len(task[1]), 0, 0, traceback.format_exc(), "")
     finally:
         signal.alarm(0)
 
@@ -92,9 +96,8 @@ def main() -> int:
     began = time.monotonic()
     if asked.one:
         workload, *faults = asked.one.split(":")
-        print(
-            run(workload, tuple(Fault(kind, *map(int, numbers)) for kind, *numbers in (f.split(",") for f in faults)))
-        )
+        told = [fault.split(",") for fault in faults]
+        print(run(workload, tuple(Fault(kind, *map(int, numbers)) for kind, *numbers in told)))
         return 0
     _quiet()
     tasks = [task for task in plan(asked.faults, asked.seed) if asked.only in (None, task[0])]
@@ -108,8 +111,8 @@ def main() -> int:
                 _count(table.setdefault((outcome.workload, fault.kind), Counter()), outcome)
             if outcome.wrong or outcome.corrupt:
                 failed += 1
-                told = ":".join(",".join(map(str, fault)) for fault in outcome.faults)
-                print(f"--one {outcome.workload}:{told}\n    {outcome.wrong or outcome.corrupt}", flush=True)
+                printed = ":".join(",".join(map(str, fault)) for fault in outcome.faults)
+                print(f"--one {outcome.workload}:{printed}\n    {outcome.wrong or outcome.corrupt}", flush=True)
     _print(table)
     took = time.monotonic() - began
     each = took * asked.jobs / max(1, injected) * 1000

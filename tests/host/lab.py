@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.harness import ROOT
+from tests.harness import ROOT, hide_rich
 
 BOOT_SECONDS = 100
 SOURCE, LIBRARY = "/usr/local/src/reevd", "/usr/local/lib/reevd"
@@ -109,7 +109,7 @@ class Lab:
         here = Path(sys.prefix).relative_to(ROOT) if Path(sys.prefix).is_relative_to(ROOT) else None
         inside = f"{SOURCE}/{here}" if here else sys.prefix
         (packages / "reevd.pth").write_text(f"{SOURCE}\n{inside}/{packages.relative_to(library)}\n")
-        (packages / "rich.py").write_text('raise ImportError("of the tests, not of reevd")\n')
+        hide_rich(packages)
         for name, module in COMMANDS.items():
             script = Path(f"{self._root}/usr/local/bin/{name}")
             script.unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.harness import ROOT, Daemon, children, session
+from tests.harness import ROOT, Daemon, children, hide_rich, session
 
 PADDING = "x" * 1_400  # what a captured session file has beside the fields that count: 2.4 KB in all
 CALLS = [
@@ -48,7 +48,7 @@ def as_installed() -> Iterator[None]:
     for package in ("reevd", "runner", "tests"):
         compileall.compile_dir(ROOT / package, quiet=1)
     with home() as path:
-        (path / "rich.py").write_text('raise ImportError("of the tests, not of reevd")\n')
+        hide_rich(path)
         os.environ["PYTHONPATH"] = str(path)
         try:
             yield

@@ -93,7 +93,7 @@ def shown(run: dict[str, Any], calls: list[dict[str, Any]]) -> None:
 
 
 @given(st.sampled_from(PLACES), JSON, st.sampled_from(list(Status)))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_any_json_at_any_place_of_a_result(place: tuple[Any, ...], value: Any, status: str) -> None:
     shown({**spoilt(RUN, place, value), "status": status}, [CALL])
 
@@ -118,7 +118,7 @@ def test_any_json_as_a_result(result: Any, metadata: Any) -> None:
         )
     )
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_any_log(lines: list[str]) -> None:
     step = {**STEP, "observation": {**STEP["observation"], "last_transaction_logs": lines}}
     shown({**RUN, "result_data": {"final_result": {"data": {"steps": [step]}}}}, [])

@@ -65,14 +65,14 @@ class Agenda:
         self._at.clear()
         self._heap.clear()
 
-    def take(self, now: int, most: int) -> list[str]:
+    def take(self, now: int, most: int) -> Batch:
         """Up to `most` ids to look at now, each of them once: news, or second looks whose time has come.
 
         Not both, since second looks may have to be synced, and news would wait for that.
         """
         second = self._second(now, self._few(most)) if self._owed or not self._news else []
         self._owed = not second
-        return second or self._fresh(most)
+        return Batch([], frozenset(), second) if second else self._news_batch(most, [])
 
     def take_many(self, now: int, most: int) -> Batch:
         """The same where much news waits: up to `most` news, and second looks beside them.
@@ -80,6 +80,9 @@ class Agenda:
         What is stored is synced anyway by then, and a turn of their own would cost the news another sync.
         """
         second = self._second(now, self._few(most))
+        return self._news_batch(most, second)
+
+    def _news_batch(self, most: int, second: list[str]) -> Batch:
         alone = self._alone.intersection(islice(self._news, most))
         return Batch(self._fresh(most), frozenset(alone), second)
 

@@ -125,21 +125,27 @@ class Patrol:
             self._books.reconciler.store([Change("", problems=tuple(map(odd_name, self.odd)))], now)
             self.odd.clear()
         asked, ahead = self._ahead.answer(now)
-        batch = list[str]()
+        batch, alone = list[str](), set[str]()
         if asked:
             # Whoever would wait for the other takes a share of its looks.
             self._share = max(0, min(most, self._share + (STEP if self._ahead.waited > WAITED else -STEP)))
             own = self.agenda.take_many(now, self._share)
             batch += [*own.news, *own.second]
+            alone |= own.alone
         while self.busy and self._ahead.room(now):
             many = self.agenda.take_many(now, most)
             batch += many.second
             request = Request(many.news, many.alone, now, self._clock.stamp(), self._books.limits, self.bounds)
             if not self._ahead.ask(request):
                 batch += many.news
+                alone |= many.alone
         ahead = ahead.without(set(asked).intersection(batch))  # there is news of them since that look
-        batch = list(dict.fromkeys((*asked, *batch)))
-        self._go(batch or self.agenda.take(now, most), now, ahead)
+        if asked or batch:
+            # What was heard of one before it was asked for, no look has answered yet.
+            self._go(list(dict.fromkeys((*asked, *batch))), now, ahead, alone.difference(asked))
+        else:
+            due = self.agenda.take(now, most)
+            self._go([*due.news, *due.second], now, alone=due.alone)
         self._ahead.tidy(now)
         if laden:
             took = self._clock.now() - began
@@ -150,11 +156,11 @@ class Patrol:
         elif not self.pending:
             self._most = FEWEST
 
-    def _go(self, batch: list[str], now: int, ahead: FirstLooks = NO_FIRST_LOOKS) -> None:
+    def _go(self, batch: list[str], now: int, ahead: FirstLooks = NO_FIRST_LOOKS, alone: Container[str] = ()) -> None:
         if not batch:
             return
         try:
-            self._look(batch, now, ahead=ahead)
+            self._look(batch, now, ahead=ahead, alone=alone)
         except Exception:
             self.agenda.add(batch)
             raise
@@ -199,11 +205,24 @@ class Patrol:
         return Removal(going, size, kept)
 
     def _look(
-        self, batch: list[str], now: int, made: Mapping[str, Decision] = NONE_MADE, ahead: FirstLooks = NO_FIRST_LOOKS
+        self,
+        batch: list[str],
+        now: int,
+        made: Mapping[str, Decision] = NONE_MADE,
+        ahead: FirstLooks = NO_FIRST_LOOKS,
+        alone: Container[str] = (),
     ) -> None:
         self._ahead.outdate(batch)
         outcome = self._books.reconciler.look(
-            self._reader, batch, now, self._clock.stamp(), may_judge=self.judges, made=made, held=self.held, ahead=ahead
+            self._reader,
+            batch,
+            now,
+            self._clock.stamp(),
+            may_judge=self.judges,
+            made=made,
+            held=self.held,
+            ahead=ahead,
+            alone=alone,
         )
         # In step with others: each sync for a few at once, and seldom while news waits.
         stride = self.bounds.settle_ns // 2_000 or 1

@@ -77,11 +77,12 @@ class Reconciler:
         made: Mapping[str, Decision] = NONE_MADE,
         held: Container[str] = (),
         ahead: FirstLooks = NO_FIRST_LOOKS,
+        alone: Container[str] = (),
     ) -> Outcome:
         """Looks at the executions of `batch`. `stamp`: nanoseconds, on the clock that stamps files.
 
         made: decisions to store with what they make of their executions. held: those that are about to be started.
-        ahead: first looks that were taken since these were to be looked at
+        ahead: first looks that were taken since these were to be looked at. alone: of whose telemetry nothing was heard
         """
         if ahead.executions:
             ahead = ahead.without(self._store.standing([row[0] for row in ahead.executions]))
@@ -89,7 +90,16 @@ class Reconciler:
         rest = [execution_id for execution_id in batch if execution_id not in done] if done else batch
         known = self._store.known(rest)
         looks = look(
-            reader, rest, now, stamp, known=known, limits=self.limits, may_judge=may_judge, made=made, held=held
+            reader,
+            rest,
+            now,
+            stamp,
+            known=known,
+            limits=self.limits,
+            may_judge=may_judge,
+            made=made,
+            held=held,
+            alone=alone,
         )
         changes = looks.changes
         for execution_id, error in looks.failed.items():

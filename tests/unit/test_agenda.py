@@ -8,13 +8,15 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from reevd.agenda import FAIRNESS, Agenda, Batch
 
+NOTHING = Batch([], frozenset(), [])
+
 
 def test_news_come_in_their_order_and_once() -> None:
     agenda = Agenda()
     agenda.add(["b", "a", "b"])
     agenda.add(["a", "c"])
     assert agenda.next_at() == 0
-    assert agenda.take(0, 10) == ["b", "a", "c"]
+    assert agenda.take(0, 10).news == ["b", "a", "c"]
     assert agenda.next_at() is None
 
 
@@ -24,8 +26,8 @@ def test_a_second_look_comes_when_it_is_due_and_the_earliest_time_stands() -> No
     agenda.add_later("a", 20)
     agenda.add_later("a", 90)
     assert agenda.next_at() == 20
-    assert agenda.take(19, 10) == []
-    assert agenda.take(20, 10) == ["a"]
+    assert agenda.take(19, 10) == NOTHING
+    assert agenda.take(20, 10).second == ["a"]
     assert agenda.next_at() is None
 
 
@@ -33,9 +35,9 @@ def test_a_look_at_news_takes_the_place_of_the_second_one() -> None:
     agenda = Agenda()
     agenda.add_later("a", 10)
     agenda.add(["a"])
-    assert agenda.take(0, 10) == ["a"]
+    assert agenda.take(0, 10).news == ["a"]
     assert len(agenda) == 0
-    assert agenda.take(10, 10) == []
+    assert agenda.take(10, 10) == NOTHING
 
 
 def test_news_and_second_looks_take_turns() -> None:
@@ -46,7 +48,8 @@ def test_news_and_second_looks_take_turns() -> None:
     taken = []
     while any(name.startswith("old") for name in agenda._at):
         agenda.add([f"new-{len(taken)}-{number}" for number in range(2 * most)])
-        taken.append(agenda.take(1, most))
+        news, _, second = agenda.take(1, most)
+        taken.append(news + second)
     sizes = [(names[0].partition("-")[0], len(names)) for names in taken]
     assert sizes[:4] == [("new", most), ("old", most // FAIRNESS)] * 2
     assert all(len({name.partition("-")[0] for name in names}) == 1 for names in taken)
@@ -91,7 +94,8 @@ def test_who_is_in_both_is_looked_at_once() -> None:
         agenda = Agenda()
         agenda.add_later("a", 10)
         agenda.add(["a", "b"])
-        assert sorted(agenda.take(now, 8) + agenda.take(now, 8)) == ["a", "b"]
+        taken = agenda.take(now, 8), agenda.take(now, 8)
+        assert sorted(name for batch in taken for name in batch.news + batch.second) == ["a", "b"]
         assert len(agenda) == 0
 
 
@@ -134,7 +138,10 @@ class Machine(RuleBasedStateMachine):
     @rule(most=st.integers(16, 40))
     def taken(self, most: int) -> None:
         expected = {name for name, at in self.due.items() if at <= self.now}
-        taken = self.agenda.take(self.now, most)
+        batch = self.agenda.take(self.now, most)
+        assert not batch.news or not batch.second, "news would wait for the sync of second looks"
+        assert batch.alone <= set(batch.news)
+        taken = batch.news + batch.second
         assert len(taken) == len(set(taken))
         assert set(taken) <= expected
         for name in taken:

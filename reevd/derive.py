@@ -194,7 +194,10 @@ def _state(evidence: Evidence, session: Session | None) -> _State:
 
 
 def _decided(evidence: Evidence, kind: DecisionKind) -> Decision | None:
-    return next((decision for decision in evidence.decisions if decision.kind == kind), None)
+    for decision in evidence.decisions:
+        if decision.kind == kind:
+            return decision
+    return None
 
 
 def _source_state(evidence: Evidence) -> str:
@@ -226,7 +229,10 @@ def _kept(previous: Execution, evidence: Evidence, now: int) -> Execution:
 
 
 def _first(*names: str | None) -> str:
-    return next((name for name in names if name and name != "unknown"), "unknown")
+    for name in names:
+        if name and name != "unknown":
+            return name
+    return "unknown"
 
 
 def _progress(status: Status, session: Session | None, trace: Trace | None) -> float:

@@ -8,6 +8,7 @@ from functools import lru_cache
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND = 1_000_000
 NUMBER = int | float  # made once: making it costs more than asking
+MILLISECONDS_FROM, MICROSECONDS_FROM = 10**11, 10**14
 LATEST = int((datetime(9999, 12, 31, tzinfo=UTC) - EPOCH).total_seconds()) * SECOND
 
 
@@ -55,6 +56,8 @@ def to_micros(value: object) -> int | None:
     Takes integers and floats (seconds; milliseconds or microseconds where the size leaves no doubt) and
     RFC 3339 text.
     """
+    if type(value) is int and 0 <= value < MILLISECONDS_FROM:  # nearly always
+        return value * SECOND
     if isinstance(value, str):
         micros = from_rfc3339(value)
     elif isinstance(value, bool) or not isinstance(value, NUMBER):
@@ -63,7 +66,7 @@ def to_micros(value: object) -> int | None:
         magnitude = abs(value)
         if not magnitude <= LATEST:  # neither is NaN
             return None
-        unit = SECOND if magnitude < 1e11 else 1_000 if magnitude < 1e14 else 1
+        unit = SECOND if magnitude < MILLISECONDS_FROM else 1_000 if magnitude < MICROSECONDS_FROM else 1
         micros = value * unit if isinstance(value, int) else round(value * unit)
     return micros if micros is not None and 0 <= micros <= LATEST else None
 

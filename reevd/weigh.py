@@ -37,11 +37,13 @@ def weigh(
     """
     parts = session, otel = (reading.session_part, reading.otel_part)
     row, otel_row = session.row, otel.row
-    files = tuple(filter(None, (row, otel_row)))
+    files = tuple([file for file in (row, otel_row) if file])
     gone = tuple([part.name for part in parts if part.vanished])
-    problems = tuple(filter(None, (session.problem, otel.problem)))
-    troubled = {problem.path for problem in problems}
-    solved = tuple([name for name in files_of(execution_id) if name not in troubled])
+    problems = tuple([problem for problem in (session.problem, otel.problem) if problem])
+    solved: tuple[str, ...] = files_of(execution_id)
+    if problems:
+        troubled = {problem.path for problem in problems}
+        solved = tuple([name for name in solved if name not in troubled])
     new = (made,) if made else ()
     if made:
         decisions = (*(d for d in decisions if d.kind != made.kind), made)
@@ -134,7 +136,7 @@ def _evidence(
     )
 
 
-def _news(previous: Execution | None, parts: tuple[Part, ...], now: int, stamp: int) -> int:
+def _news(previous: Execution | None, parts: tuple[Part, Part], now: int, stamp: int) -> int:
     """When the files last changed: when we saw it, or by their age where they are new to us."""
     news = _micros(previous.news_at) if previous else 0
     for part in parts:
@@ -149,10 +151,11 @@ def _news(previous: Execution | None, parts: tuple[Part, ...], now: int, stamp: 
 
 def _began(previous: Execution | None, parts: tuple[Part, Part], decisions: tuple[Decision, ...], news: int) -> int:
     """When it began: what we can vouch for, not what its writer's clock claims. A wait in the queue is none of it."""
-    runs = any(part.fingerprint for part in parts)
+    session, otel = parts
+    runs = session.fingerprint or otel.fingerprint
     if previous and not (runs and previous.status == Status.QUEUED):
         return _micros(previous.began_at)
-    return min([news, *(decision.at for decision in decisions if not runs or decision.kind != "queued")])
+    return min([news, *[decision.at for decision in decisions if not runs or decision.kind != "queued"]])
 
 
 def _micros(text: str) -> int:

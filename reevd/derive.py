@@ -194,10 +194,7 @@ def _state(evidence: Evidence, session: Session | None) -> _State:
 
 
 def _decided(evidence: Evidence, kind: DecisionKind) -> Decision | None:
-    for decision in evidence.decisions:
-        if decision.kind == kind:
-            return decision
-    return None
+    return next(iter([decision for decision in evidence.decisions if decision.kind == kind]), None)
 
 
 def _source_state(evidence: Evidence) -> str:
@@ -229,10 +226,8 @@ def _kept(previous: Execution, evidence: Evidence, now: int) -> Execution:
 
 
 def _first(*names: str | None) -> str:
-    for name in names:
-        if name and name != "unknown":
-            return name
-    return "unknown"
+    told = [name for name in names if name and name != "unknown"]
+    return told[0] if told else "unknown"
 
 
 def _progress(status: Status, session: Session | None, trace: Trace | None) -> float:

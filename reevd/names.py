@@ -9,11 +9,14 @@ Kind = Literal["session", "otel"]
 
 # A name is a key in the database, a part of URLs and of a terminal's output: hence so narrow.
 EXECUTION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+ID = EXECUTION_ID.pattern.encode()
 SHAPES: tuple[tuple[bytes, bytes, Kind], ...] = (
     (b"session_", b".json", "session"),
     (b"enhanced_otel_", b".jsonl", "otel"),
     (b"otel_", b".jsonl", "otel"),
 )
+# A group for each of these shapes.
+NAME = re.compile(b"|".join(re.escape(prefix) + b"(" + ID + b")" + re.escape(suffix) for prefix, suffix, _ in SHAPES))
 
 
 class Name(NamedTuple):
@@ -26,15 +29,10 @@ class Name(NamedTuple):
 
 def classify(raw: bytes) -> Name | None:
     """The name's meaning, or None for a file that is none of ours (temporary files, notes, folders)."""
+    if (found := NAME.fullmatch(raw)) and (shape := found.lastindex):
+        return Name(raw.decode(), SHAPES[shape - 1][2], found[shape].decode())
     for prefix, suffix, kind in SHAPES:
         if raw.startswith(prefix) and raw.endswith(suffix):
-            try:
-                file = raw.decode("ascii")
-            except UnicodeDecodeError:
-                return Name(printable(raw), kind, None)
-            execution_id = file[len(prefix) : -len(suffix)]
-            if EXECUTION_ID.fullmatch(execution_id):
-                return Name(file, kind, execution_id)
             return Name(printable(raw), kind, None)
     return None
 

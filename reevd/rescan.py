@@ -80,7 +80,11 @@ class Rescan:
 def _awaited(store: Store, agenda: Agenda) -> set[int]:
     if not len(agenda):
         return set()
-    return {found.mark(name) for name, found in store.unsettled().items() if all(i in agenda for i in ids((name,)))}
+    return {
+        found.mark(file)
+        for file, found in store.unsettled().items()
+        if (name := classify(os.fsencode(file))) and name.execution_id and name.execution_id in agenda
+    }
 
 
 def odd_name(raw: bytes) -> Problem:

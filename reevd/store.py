@@ -40,13 +40,13 @@ _STANDING = f"{_SELECT} WHERE execution_id IN (SELECT value FROM json_each(?))"
 _INSERT = f"INSERT INTO execution_states (change, {COLUMNS}) VALUES (?{',?' * len(Execution._fields)})"
 _INSERT_CALL = "INSERT OR REPLACE INTO tool_calls VALUES (?,?,?,?,?,?,?,?,?)"
 _INSERT_FILE = "INSERT OR REPLACE INTO files VALUES (?,?,?,?,?,?,?)"
-# The names of an execution's files, put together by SQLite: 'session_' || value || '.json', and so on.
-_NAMES = ", ".join(f"'{name}'" for name in files_of("' || value || '"))
+# Names put together by SQLite: 'session_' || value || '.json'. It would make a table of each list of them.
+_NAMES = [f"'{name}'" for name in files_of("' || value || '")]
 _STAND = (
     "SELECT value FROM json_each(?) WHERE EXISTS (SELECT 1 FROM execution_states WHERE execution_id = value)"
     " OR EXISTS (SELECT 1 FROM decisions WHERE execution_id = value)"
-    f" OR EXISTS (SELECT 1 FROM files WHERE name IN ({_NAMES}))"
-    f" OR EXISTS (SELECT 1 FROM problems WHERE path IN ({_NAMES}))"
+    f" OR {' OR '.join(f'EXISTS (SELECT 1 FROM files WHERE name = {name})' for name in _NAMES)}"
+    f" OR (EXISTS (SELECT 1 FROM problems) AND EXISTS (SELECT 1 FROM problems WHERE path IN ({', '.join(_NAMES)})))"
 )
 
 # Numbers go on where the newest rows were removed: readers ask for what came after the one they know.

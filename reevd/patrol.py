@@ -29,7 +29,7 @@ PILE = BATCH
 # where nobody else leaves room, or the disk is slow, whoever decides would wait for all of a batch.
 FEWEST, LONG = 8, SECOND // 2
 # By so many looks the engine's share grows where it waited longer than so many seconds for the others, else it shrinks.
-STEP, WAITED = 16, 0.005
+STEP, WAITED = 16, 0.01
 REFUSED_FOR = SECOND
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import apsw
@@ -191,9 +191,10 @@ class Store:
 
     def _insert(self, ahead: FirstLooks) -> None:
         """Nothing stands of these: nothing is to be deleted."""
-        self._insert_executions(ahead.executions)
-        self.db.executemany(_INSERT_CALL, ahead.calls)
-        self.db.executemany(_INSERT_FILE, ahead.files)
+        if ahead.executions:
+            self._insert_executions(ahead.executions)
+            self.db.executemany(_INSERT_CALL, ahead.calls)
+            self.db.executemany(_INSERT_FILE, ahead.files)
 
     def _replace_problems(self, changes: Sequence[Change], solved: Collection[str], at: str) -> None:
         if solved:
@@ -230,13 +231,12 @@ class Store:
         mode = apsw.SQLITE_CHECKPOINT_TRUNCATE if truncate else apsw.SQLITE_CHECKPOINT_PASSIVE
         self.db.set_busy_timeout(0)  # a reader that takes its time must not make the engine wait
         try:
-            log, moved = self.db.wal_checkpoint(mode=mode)
-        except apsw.BusyError:
-            return
+            with suppress(apsw.BusyError):
+                log, moved = self.db.wal_checkpoint(mode=mode)
+                if log == moved:
+                    self.wal_bytes = 0
         finally:
             self.db.set_busy_timeout(database.BUSY_MS)
-        if log == moved:
-            self.wal_bytes = 0
 
     def _committed(self, _db: apsw.Connection, _name: str, frames: int) -> int:
         self.wal_bytes = frames * self._page

@@ -283,6 +283,28 @@ def test_news_of_what_is_looked_at_ahead_is_not_swallowed(
     )
 
 
+def test_telemetry_that_was_news_before_is_looked_for_though_only_the_session_file_is_news_since(
+    bench: Bench, asked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who reads ahead found it, and tells nothing of what has not ended: the engine's look is the first that counts."""
+    monkeypatch.setattr(patrol, "WAITED", -1.0)
+    engine = bench.start()
+    for number in range(100):
+        telemetry(bench.sessions, f"run-{number}", [CALL])
+        leave(bench.sessions, f"run-{number}", session(f"run-{number}", **RUNNING))
+    _until_asked(bench, asked)
+    select.select([engine.patrol._ahead._scout._end], [], [], 10)  # type: ignore[union-attr]
+    engine.patrol.agenda.take_many(0, 1000)
+    under_way = _under_way(engine)
+    for execution_id in under_way:
+        leave(bench.sessions, execution_id, session(execution_id, **RUNNING))
+    engine.step()
+    shown = engine.store.rows("SELECT execution_id, otel_file, tool_calls FROM execution_states")
+    seen = [row for row in shown if row[0] in under_way]
+    assert seen
+    assert seen == [(name, f"enhanced_otel_{name}.jsonl", 1) for name, *_ in seen]
+
+
 def test_what_is_known_is_looked_at_as_ever(bench: Bench, asked: list[int]) -> None:
     engine = bench.start()
     burst(bench, 60)

@@ -11,6 +11,7 @@ import pytest
 
 from reevd import schema
 from reevd.errors import SchemaError
+from reevd.model import Status
 from reevd.schema import VERSION
 from reevd.store import Store
 from tests.harness import ROOT
@@ -70,6 +71,35 @@ def test_a_database_of_every_released_version_opens_today(bench: Bench, frozen: 
     assert found[f"{version}-stub"] == found[f"{version}-garbled"] == "Timeout"
     assert f"{version}-running" in found
     assert not damaged(bench)
+
+
+@pytest.mark.parametrize("frozen", [None, *FROZEN], ids=lambda path: path.stem if path else "new")
+def test_no_state_that_there_is_not_can_be_stored(bench: Bench, frozen: Path | None) -> None:
+    """In a new database as in one that was brought to today's version."""
+    if frozen:
+        shutil.copyfile(frozen, bench.database)
+    today = Store(str(bench.database))
+    try:
+        assert today.rows("PRAGMA writable_schema") == [(0,)]
+        columns = "execution_id, benchmark_id, agent, created_at, updated_at, progress, reason, began_at, news_at"
+        columns += ", tool_calls, locked, warnings, history, status, source_state, deadline_at"
+        insert = f"INSERT INTO execution_states ({columns}) VALUES (?,'b','a','','',0,'','','',0,0,'','',?,?,?)"
+        refused = {
+            ("Done", "present", None): "status",
+            ("", "present", None): "status",
+            ("Completed", "lost", None): "source_state",
+            ("Running", "present", None): "deadline_at",
+            ("Failed", "present", "2026"): "deadline_at",
+        }
+        for values, column in refused.items():
+            with pytest.raises(apsw.ConstraintError, match=column):
+                today.db.execute(insert, ("new", *values))
+        states = [(status, None if status.terminal else "2026") for status in Status]
+        for number, (status, deadline) in enumerate(states):
+            for source in ("present", "changed", "gone"):
+                today.db.execute(insert, (f"new-{number}-{source}", status, source, deadline))
+    finally:
+        today.close()
 
 
 def test_every_version_is_frozen() -> None:

@@ -25,6 +25,19 @@ def test_a_finished_file_is_seen_by_its_event_alone(bench: Bench) -> None:
     bench.until(lambda: bench.status("a") == "Completed", "a is Completed")
 
 
+def test_telemetry_that_stands_is_kept_where_only_the_session_file_is_news(bench: Bench) -> None:
+    engine = bench.start()
+    call = {"event_type": "ToolInput", "tool_input": {"tool_name": "transfer", "tool_args": {}}}
+    (bench.sessions / "enhanced_otel_a.jsonl").write_text(json.dumps(call) + "\n")
+    leave(bench.sessions, "a", session("a", end_time=None, final_result=None))
+    bench.until(lambda: bench.status("a") == "Running" and not engine.store.unsettled(), "a is read at rest")
+    leave(bench.sessions, "a", session("a"))
+    bench.until(lambda: bench.status("a") == "Completed", "a is Completed")
+    row = bench.row("a")
+    assert row is not None
+    assert (row.otel_file, row.tool_calls) == ("enhanced_otel_a.jsonl", 1)
+
+
 def test_reading_causes_no_events(bench: Bench) -> None:
     for number in range(200):
         leave(bench.sessions, f"e{number}", session(f"e{number}"))

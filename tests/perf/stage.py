@@ -78,6 +78,19 @@ def sessions() -> Iterator[Path]:
 
 
 @contextmanager
+def notified(path: Path) -> Iterator[socket.socket]:
+    """The socket on which systemd is told: of all daemons that are started meanwhile."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        told.bind(str(path))
+        told.settimeout(60)
+        os.environ["NOTIFY_SOCKET"] = str(path)
+        try:
+            yield told
+        finally:
+            del os.environ["NOTIFY_SOCKET"]
+
+
+@contextmanager
 def reevd(path: Path, **settings: object) -> Iterator[Daemon]:
     running = Daemon(path, **settings)
     try:

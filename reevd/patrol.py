@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Collection, Container, Mapping
 from typing import NamedTuple
 
 from reevd.agenda import Agenda
@@ -156,7 +156,7 @@ class Patrol:
         elif not self.pending:
             self._most = FEWEST
 
-    def _go(self, batch: list[str], now: int, ahead: FirstLooks = NO_FIRST_LOOKS, alone: Container[str] = ()) -> None:
+    def _go(self, batch: list[str], now: int, ahead: FirstLooks = NO_FIRST_LOOKS, alone: Collection[str] = ()) -> None:
         if not batch:
             return
         try:
@@ -210,7 +210,7 @@ class Patrol:
         now: int,
         made: Mapping[str, Decision] = NONE_MADE,
         ahead: FirstLooks = NO_FIRST_LOOKS,
-        alone: Container[str] = (),
+        alone: Collection[str] = (),
     ) -> None:
         self._ahead.outdate(batch)
         outcome = self._books.reconciler.look(

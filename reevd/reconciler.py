@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import apsw
@@ -77,13 +77,15 @@ class Reconciler:
         made: Mapping[str, Decision] = NONE_MADE,
         held: Container[str] = (),
         ahead: FirstLooks = NO_FIRST_LOOKS,
-        alone: Container[str] = (),
+        alone: Collection[str] = (),
     ) -> Outcome:
         """Looks at the executions of `batch`. `stamp`: nanoseconds, on the clock that stamps files.
 
         made: decisions to store with what they make of their executions. held: those that are about to be started.
         ahead: first looks that were taken since these were to be looked at. alone: of whose telemetry nothing was heard
         """
+        if self._troubled:  # such a file is looked at, or its trouble would seem to be over
+            alone = {execution_id for execution_id in alone if self._troubled.isdisjoint(files_of(execution_id))}
         if ahead.executions:
             ahead = ahead.without(self._store.standing([row[0] for row in ahead.executions]))
         done = {row[0] for row in ahead.executions}

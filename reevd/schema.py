@@ -147,8 +147,8 @@ SLOW_CHECKS = re.compile(r"CHECK \((\w+) IN \(([^)]+)\)\)")
 def compare_one_by_one(db: apsw.Connection) -> None:
     """Version 3: the checks ask the same by comparisons.
 
-    The text of the table is all that changes: no row is checked or written anew, as https://sqlite.org/lang_altertable
-    (section 7) describes it for what does not affect the content.
+    The text of the table is all that changes, and no row is checked or written anew: SQLite's way where the content
+    stays as it is (https://sqlite.org/lang_altertable.html, section 7).
     """
     (slow,) = db.execute("SELECT sql FROM sqlite_schema WHERE name = 'execution_states'").fetchone()  # type: ignore[misc]
     fast = SLOW_CHECKS.sub(_compared, slow)

@@ -38,6 +38,16 @@ def test_telemetry_that_stands_is_kept_where_only_the_session_file_is_news(bench
     assert (row.otel_file, row.tool_calls) == ("enhanced_otel_a.jsonl", 1)
 
 
+def test_trouble_with_telemetry_stands_where_only_the_session_file_is_news(bench: Bench) -> None:
+    engine = bench.start()
+    (bench.sessions / "enhanced_otel_a.jsonl").symlink_to("/etc/passwd")
+    bench.until(bench.problems, "the link is told")
+    troubles = engine.store.rows("SELECT path, since FROM problems")
+    leave(bench.sessions, "a", session("a"))
+    bench.until(lambda: bench.status("a") == "Completed", "a is Completed")
+    assert engine.store.rows("SELECT path, since FROM problems") == troubles
+
+
 def test_reading_causes_no_events(bench: Bench) -> None:
     for number in range(200):
         leave(bench.sessions, f"e{number}", session(f"e{number}"))

@@ -194,9 +194,7 @@ def _state(evidence: Evidence, session: Session | None) -> _State:
 
 
 def _decided(evidence: Evidence, kind: DecisionKind) -> Decision | None:
-    return next(
-        iter([made for made in evidence.decisions if made.kind == kind]), None
-    )  # a generator takes twice as long
+    return next(iter([made for made in evidence.decisions if made.kind == kind]), None)  # generators take longer
 
 
 def _source_state(evidence: Evidence) -> str:

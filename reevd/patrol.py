@@ -142,7 +142,8 @@ class Patrol:
         ahead = ahead.without(set(asked).intersection(batch))  # there is news of them since that look
         if asked or batch:
             # What was heard of one before it was asked for, no look has answered yet.
-            self._go(list(dict.fromkeys((*asked, *batch))), now, ahead, alone.difference(asked))
+            alone.difference_update(asked, self._ahead)
+            self._go(list(dict.fromkeys((*asked, *batch))), now, ahead, alone)
         else:
             due = self.agenda.take(now, most)
             self._go([*due.news, *due.second], now, alone=due.alone)

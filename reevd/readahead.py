@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import structlog
@@ -107,6 +107,10 @@ class ReadAhead:
         """How many executions are looked at by now."""
         return sum(len(asked.execution_ids) for asked in self._asked)
 
+    def __iter__(self) -> Iterator[str]:
+        """The executions that are looked at by now."""
+        return (execution_id for asked in self._asked for execution_id in asked.execution_ids)
+
     def room(self, now: int) -> bool:
         """Whether more can be asked for; where the process is not there yet, it is started, and there is no room."""
         if not self._able or len(self._asked) >= DEPTH or now < self._not_before:
@@ -161,7 +165,7 @@ class ReadAhead:
     def close(self) -> list[str]:
         """Ends the process. Returns what it was asked for and nobody has looked at."""
         self._end()
-        left = [execution_id for asked in self._asked for execution_id in asked.execution_ids]
+        left = list(self)
         self._asked.clear()
         return left
 

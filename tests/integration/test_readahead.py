@@ -237,7 +237,7 @@ def _until_asked(bench: Bench, asked: list[int]) -> None:
 
 def _under_way(engine: Engine) -> list[str]:
     """Which executions are looked at ahead by now."""
-    return [execution_id for asked in engine.patrol._ahead._asked for execution_id in asked.execution_ids]
+    return list(engine.patrol._ahead)
 
 
 def test_what_was_seen_meanwhile_does_not_go_back(bench: Bench, asked: list[int]) -> None:

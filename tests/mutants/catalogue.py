@@ -130,6 +130,20 @@ def marks(names: Sequence[str], found: Sequence[Any]) -> list[int]:
         (AHEAD + "news_of_what_is_looked_at_ahead_is_not_swallowed",),
     ),
     Mutant(
+        "telemetry that was news before is not looked for",
+        "reevd/patrol.py",
+        "            alone.difference_update(asked, self._ahead)\n",
+        "",
+        (AHEAD + "telemetry_that_was_news_before_is_looked_for_though_only_the_session_file_is_news_since",),
+    ),
+    Mutant(
+        "trouble is over for who did not look",
+        "reevd/reconciler.py",
+        "        if self._troubled:  # such a file is looked at",
+        "        if False:  # such a file is looked at",
+        (WATCHING + "trouble_with_telemetry_stands_where_only_the_session_file_is_news",),
+    ),
+    Mutant(
         "look ahead stored though the engine has looked since",
         "reevd/patrol.py",
         "        self._ahead.outdate(batch)\n",

@@ -21,6 +21,10 @@ class Batch(NamedTuple):
     alone: frozenset[str]
     second: list[str]
 
+    @property
+    def ids(self) -> list[str]:
+        return self.news + self.second
+
 
 class Agenda:
     """Execution ids to look at: at once, or at a time (microseconds)."""

@@ -130,7 +130,7 @@ class Patrol:
             # Whoever would wait for the other takes a share of its looks.
             self._share = max(0, min(most, self._share + (STEP if self._ahead.waited > WAITED else -STEP)))
             own = self.agenda.take_many(now, self._share)
-            batch += [*own.news, *own.second]
+            batch += own.ids
             alone |= own.alone
         while self.busy and self._ahead.room(now):
             many = self.agenda.take_many(now, most)
@@ -146,7 +146,7 @@ class Patrol:
             self._go(list(dict.fromkeys((*asked, *batch))), now, ahead, alone)
         else:
             due = self.agenda.take(now, most)
-            self._go([*due.news, *due.second], now, alone=due.alone)
+            self._go(due.ids, now, alone=due.alone)
         self._ahead.tidy(now)
         if laden:
             took = self._clock.now() - began

@@ -87,14 +87,11 @@ class Reader:
     ) -> Reading:
         """`stored`: what the database knows of the files. `ended`: no more telemetry is expected.
 
-        alone: of its telemetry nothing was heard: it is not looked for, where none is known
+        alone: of its telemetry nothing was heard: it is not looked for
         """
         memory = self._memory.get(execution_id) or _Memory()
         session_name, *otel_names = files_of(execution_id)
-        if alone and stored.keys().isdisjoint(otel_names):
-            file, otel = None, Part(otel_names[0], None)
-        else:
-            file, otel = self._open_otel(execution_id, otel_names, stored)
+        file, otel = (None, Part(otel_names[0], None)) if alone else self._open_otel(execution_id, otel_names, stored)
         try:
             # The lock is asked before the session file is read: a runner leaves its result, then its lock.
             lock = _lock(file)

@@ -84,13 +84,14 @@ class Reconciler:
         made: decisions to store with what they make of their executions. held: those that are about to be started.
         ahead: first looks that were taken since these were to be looked at. alone: of whose telemetry nothing was heard
         """
-        if self._troubled:  # such a file is looked at, or its trouble would seem to be over
-            alone = {execution_id for execution_id in alone if self._troubled.isdisjoint(files_of(execution_id))}
         if ahead.executions:
             ahead = ahead.without(self._store.standing([row[0] for row in ahead.executions]))
         done = {row[0] for row in ahead.executions}
         rest = [execution_id for execution_id in batch if execution_id not in done] if done else batch
         known = self._store.known(rest)
+        # Whoever stands has all files looked at: telemetry that is known would seem gone, and trouble with it over.
+        names = known.files.keys(), self._troubled
+        alone = {i for i in alone if i not in known.executions and all(n.isdisjoint(files_of(i)) for n in names)}
         looks = look(
             reader,
             rest,

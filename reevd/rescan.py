@@ -83,7 +83,7 @@ def _awaited(store: Store, agenda: Agenda) -> set[int]:
     return {
         found.mark(file)
         for file, found in store.unsettled().items()
-        if (name := classify(os.fsencode(file))) and name.execution_id and name.execution_id in agenda
+        if (execution_id := _id(file)) and execution_id in agenda
     }
 
 
@@ -95,5 +95,9 @@ def odd_name(raw: bytes) -> Problem:
 
 def ids(names: Iterable[str]) -> list[str]:
     """The executions that these files belong to."""
-    found = (classify(os.fsencode(name)) for name in names)
-    return [name.execution_id for name in found if name and name.execution_id]
+    return [execution_id for name in names if (execution_id := _id(name))]
+
+
+def _id(name: str) -> str | None:
+    found = classify(os.fsencode(name))
+    return found and found.execution_id

@@ -139,8 +139,8 @@ def marks(names: Sequence[str], found: Sequence[Any]) -> list[int]:
     Mutant(
         "trouble is over for who did not look",
         "reevd/reconciler.py",
-        "        if self._troubled:  # such a file is looked at",
-        "        if False:  # such a file is looked at",
+        " and all(n.isdisjoint(files_of(i)) for n in names)}\n",
+        "}\n",
         (WATCHING + "trouble_with_telemetry_stands_where_only_the_session_file_is_news",),
     ),
     Mutant(

@@ -48,8 +48,7 @@ def test_news_and_second_looks_take_turns() -> None:
     taken = []
     while any(name.startswith("old") for name in agenda._at):
         agenda.add([f"new-{len(taken)}-{number}" for number in range(2 * most)])
-        news, _, second = agenda.take(1, most)
-        taken.append(news + second)
+        taken.append(agenda.take(1, most).ids)
     sizes = [(names[0].partition("-")[0], len(names)) for names in taken]
     assert sizes[:4] == [("new", most), ("old", most // FAIRNESS)] * 2
     assert all(len({name.partition("-")[0] for name in names}) == 1 for names in taken)
@@ -95,7 +94,7 @@ def test_who_is_in_both_is_looked_at_once() -> None:
         agenda.add_later("a", 10)
         agenda.add(["a", "b"])
         taken = agenda.take(now, 8), agenda.take(now, 8)
-        assert sorted(name for batch in taken for name in batch.news + batch.second) == ["a", "b"]
+        assert sorted(name for batch in taken for name in batch.ids) == ["a", "b"]
         assert len(agenda) == 0
 
 
@@ -141,7 +140,7 @@ class Machine(RuleBasedStateMachine):
         batch = self.agenda.take(self.now, most)
         assert not batch.news or not batch.second, "news would wait for the sync of second looks"
         assert batch.alone <= set(batch.news)
-        taken = batch.news + batch.second
+        taken = batch.ids
         assert len(taken) == len(set(taken))
         assert set(taken) <= expected
         for name in taken:

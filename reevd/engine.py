@@ -185,10 +185,11 @@ class Engine:
 
     def _go_on_scanning(self, now: int) -> None:
         until = 2 * self.clock.now() - now  # as long as the looks took: in turn with them, and not in their way
-        folder, agenda, busy = self._lookout.folder, self.patrol.agenda, self.patrol.busy
+        folder, agenda = self._lookout.folder, self.patrol.agenda
+        busy, asked = self.patrol.busy, self.patrol.asked
         try:
             scan = self._survey.step(
-                folder, self.store, agenda, now, busy=busy, enough=lambda: self.clock.now() >= until
+                folder, self.store, agenda, now, busy=busy, asked=asked, enough=lambda: self.clock.now() >= until
             )
         except OSError as error:
             self._survey.put_off(now + RETRY)

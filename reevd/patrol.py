@@ -29,7 +29,7 @@ PILE = BATCH
 # where nobody else leaves room, or the disk is slow, whoever decides would wait for all of a batch.
 FEWEST, LONG = 8, SECOND // 2
 # By so many looks the engine's share grows where it waited longer than so many seconds for the others, else it shrinks.
-STEP, WAITED = 16, 0.01
+STEP, WAITED = 16, 0.002
 REFUSED_FOR = SECOND
 
 
@@ -85,6 +85,11 @@ class Patrol:
     def pending(self) -> int:
         """How many executions are to be looked at, now or later."""
         return len(self.agenda) + len(self._ahead)
+
+    @property
+    def asked(self) -> dict[str, int]:
+        """Executions that another process looks at just now, with when it was asked, nanoseconds."""
+        return self._ahead.asked
 
     @property
     def laden(self) -> bool:

@@ -86,6 +86,7 @@ class _Asked(NamedTuple):
     of: _Scout
     place: int
     execution_ids: Sequence[str]
+    stamp: int
     outdated: set[str]
 
 
@@ -111,6 +112,11 @@ class ReadAhead:
         """The executions that are looked at by now."""
         return (execution_id for asked in self._asked for execution_id in asked.execution_ids)
 
+    @property
+    def asked(self) -> dict[str, int]:
+        """The executions that are looked at by now; with the time, nanoseconds on the clock that stamps files."""
+        return {execution_id: asked.stamp for asked in self._asked for execution_id in asked.execution_ids}
+
     def room(self, now: int) -> bool:
         """Whether more can be asked for; where the process is not there yet, it is started, and there is no room."""
         if not self._able or len(self._asked) >= DEPTH or now < self._not_before:
@@ -133,7 +139,7 @@ class ReadAhead:
             self._fail(error, request.now)
             return False
         self._count += 1
-        self._asked.append(_Asked(self._scout, place, request.execution_ids, set()))
+        self._asked.append(_Asked(self._scout, place, request.execution_ids, request.stamp, set()))
         return True
 
     def answer(self, now: int) -> tuple[Sequence[str], FirstLooks]:

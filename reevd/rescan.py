@@ -7,10 +7,11 @@ Start-up, an overflow, a replaced folder and the timer are all answered by this 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from reevd.agenda import Agenda
 from reevd.files import Folder
+from reevd.fingerprint import Fingerprint
 from reevd.model import Problem
 from reevd.names import EXECUTION_ID, classify, printable
 from reevd.store import Store
@@ -25,15 +26,20 @@ class Rescan:
         self.ended = False
         self._found, self._sessions = list[str](), list[str]()
         self.odd: dict[str, Problem] = {}
-        self._store = store
+        self._folder, self._store, self._agenda = folder, store, agenda
         self._unseen = store.marks()
         # Read once, and to be read again at their time: no news, while they are as they were read.
-        self._awaited = _awaited(store, agenda)
+        self._awaited = self._await(store.unsettled())
+        # Those of them that were stored since it began: who looked at them knows as much as a scan.
+        self._recent, self._change = set[int](), store.change
         self._met: set[int] = set()
         self._parts = folder.scan()
 
-    def step(self) -> None:
-        """Looks at the next entries; once there are none, finds what is gone too."""
+    def step(self, asked: Mapping[str, int]) -> None:
+        """Looks at the next entries; once there are none, finds what is gone too.
+
+        asked: executions that are looked at just now, with when that began, nanoseconds on the clock that stamps files
+        """
         part = next(self._parts, None)
         if part is None:
             self._finish()
@@ -46,12 +52,29 @@ class Rescan:
             return
         clean = self._unseen.intersection(marks)
         self._unseen -= clean
+        self._catch_up()
         met = self._awaited.intersection(marks)
         self._met |= met
         if len(clean) + len(met) < len(marks):
             for name, mark in zip(names, marks, strict=True):
                 if mark not in clean and mark not in met:
-                    self._note(os.fsencode(name))
+                    self._note(os.fsencode(name), asked)
+
+    def _catch_up(self) -> None:
+        if self._store.change != self._change:
+            stored = self._await(self._store.unsettled(self._change))
+            self._change = self._store.change
+            self._recent |= stored
+            self._awaited |= stored
+
+    def _await(self, unsettled: Mapping[str, Fingerprint]) -> set[int]:
+        if not len(self._agenda):
+            return set()
+        return {
+            found.mark(file)
+            for file, found in unsettled.items()
+            if (execution_id := _id(file)) and execution_id in self._agenda
+        }
 
     def take(self) -> tuple[list[str], list[str]]:
         """The executions found since the last call, and those of which only the session file was met."""
@@ -59,32 +82,33 @@ class Rescan:
         self._found, self._sessions = [], []
         return found
 
-    def _note(self, raw: bytes) -> None:
+    def _note(self, raw: bytes, asked: Mapping[str, int]) -> None:
         name = classify(raw)
         if name is None:
             return
         if name.execution_id is not None:
+            if (since := asked.get(name.execution_id)) and self._older(name.file, since):
+                return  # that look sees it as it is
             (self._sessions if name.kind == "session" else self._found).append(name.execution_id)
         else:
             self.odd[name.file] = odd_name(raw)
 
+    def _older(self, file: str, stamp: int) -> bool:
+        try:
+            found = self._folder.fingerprint(file)
+        except OSError:
+            return False
+        return found is not None and found.ctime_ns < stamp
+
     def _finish(self) -> None:
         """Clean files that were not seen are gone or changed; so may be those that were never clean."""
         missing = self._store.names_of(self._unseen) if self._unseen else []
-        unsettled = [name for name, found in self._store.unsettled().items() if found.mark(name) not in self._met]
+        self._catch_up()
+        known = self._met | self._recent
+        unsettled = [name for name, found in self._store.unsettled().items() if found.mark(name) not in known]
         self._found.extend(ids((*missing, *unsettled, *self._store.problem_paths())))
         self._found.extend(self._store.undecided())
         self._unseen = set()
-
-
-def _awaited(store: Store, agenda: Agenda) -> set[int]:
-    if not len(agenda):
-        return set()
-    return {
-        found.mark(file)
-        for file, found in store.unsettled().items()
-        if (execution_id := _id(file)) and execution_id in agenda
-    }
 
 
 def odd_name(raw: bytes) -> Problem:

@@ -14,14 +14,14 @@ from typing import Any
 import apsw
 import orjson
 
-from reevd import database
+from reevd import database, statements
 from reevd.catalog import Benchmark
 from reevd.change import NO_FIRST_LOOKS, Calls, Change, FirstLooks
 from reevd.fingerprint import Fingerprint
 from reevd.model import Decision, Execution
 from reevd.names import files_of
 from reevd.reading import NOTHING_KNOWN, FileRow, Known
-from reevd.schema import COLUMNS, migrate
+from reevd.schema import migrate
 from reevd.times import from_rfc3339, rfc3339
 
 
@@ -35,25 +35,6 @@ def _json(values: Sequence[object]) -> str:
     return orjson.dumps(values).decode()
 
 
-_SELECT = f"SELECT {COLUMNS} FROM execution_states"
-_STANDING = f"{_SELECT} WHERE execution_id IN (SELECT value FROM json_each(?))"
-_INSERT = f"INSERT INTO execution_states (change, {COLUMNS}) VALUES (?{',?' * len(Execution._fields)})"
-_INSERT_CALL = "INSERT OR REPLACE INTO tool_calls VALUES (?,?,?,?,?,?,?,?,?)"
-_INSERT_FILE = "INSERT OR REPLACE INTO files VALUES (?,?,?,?,?,?,?)"
-# Names put together by SQLite: 'session_' || value || '.json'. It would make a table of each list of them.
-_NAMES = [f"'{name}'" for name in files_of("' || value || '")]
-_STAND = (
-    "SELECT value FROM json_each(?) WHERE EXISTS (SELECT 1 FROM execution_states WHERE execution_id = value)"
-    " OR EXISTS (SELECT 1 FROM decisions WHERE execution_id = value)"
-    f" OR {' OR '.join(f'EXISTS (SELECT 1 FROM files WHERE name = {name})' for name in _NAMES)}"
-    f" OR (EXISTS (SELECT 1 FROM problems) AND EXISTS (SELECT 1 FROM problems WHERE path IN ({', '.join(_NAMES)})))"
-)
-
-# Numbers go on where the newest rows were removed: readers ask for what came after the one they know.
-_REMOVED = "SELECT coalesce(max(value), 0) FROM meta WHERE key = 'change'"
-_LAST = f"SELECT max(coalesce(max(change), 0), ({_REMOVED})) FROM execution_states"
-
-
 class Store:
     """`change`: the newest change's number. Raises FullError and IOError where the disk fails: nothing was stored."""
 
@@ -64,7 +45,7 @@ class Store:
         try:
             self._page: int = self.db.pragma("page_size")
             migrate(self.db, path)
-            self.change: int = self.db.execute(_LAST).get
+            self.change: int = self.db.execute(statements.LAST).get
         except BaseException:
             self.db.close()
             raise
@@ -90,14 +71,14 @@ class Store:
             decisions.setdefault(row[0], []).append(Decision(*row))
         files = self.rows("SELECT * FROM files WHERE name IN (SELECT value FROM json_each(?))", (names,))
         return Known(
-            {row[0]: Execution._make(row) for row in self.rows(_STANDING, (ids,))},
+            {row[0]: Execution._make(row) for row in self.rows(statements.STANDING, (ids,))},
             decisions,
             {row[0]: FileRow(row[0], Fingerprint(*row[1:6]), row[6]) for row in files},
         )
 
     def standing(self, execution_ids: Sequence[str]) -> set[str]:
         """Those of which anything stands."""
-        return set(self._first(_STAND, (_json(execution_ids),)))
+        return set(self._first(statements.STAND, (_json(execution_ids),)))
 
     def marks(self) -> set[int]:
         """The marks of all files that need no further look while they are as they were."""
@@ -105,9 +86,10 @@ class Store:
         (text,) = self.rows("SELECT json_group_array(mark) FROM files WHERE mark IS NOT NULL")[0]
         return set(orjson.loads(text))
 
-    def unsettled(self) -> dict[str, Fingerprint]:
-        """Files that must be read again, however they look, as they were read last."""
-        return {row[0]: Fingerprint(*row[1:6]) for row in self.db.execute("SELECT * FROM files WHERE mark IS NULL")}
+    def unsettled(self, since: int | None = None) -> dict[str, Fingerprint]:
+        """Files that must be read again, however they look, as they were read last; of the changes since that one."""
+        rows = self.rows(statements.UNSETTLED) if since is None else self.rows(statements.UNSETTLED_SINCE, (since,))
+        return {row[0]: Fingerprint(*row[1:6]) for row in rows}
 
     def names_of(self, marks: set[int]) -> list[str]:
         return self._first("SELECT name FROM files WHERE mark IN (SELECT value FROM json_each(?))", (_json([*marks]),))
@@ -177,24 +159,26 @@ class Store:
         self._insert_executions(rows)
 
     def _insert_executions(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        self.db.executemany(_INSERT, [(number, *row) for number, row in enumerate(rows, self.change + 1)])
+        self.db.executemany(statements.INSERT, [(number, *row) for number, row in enumerate(rows, self.change + 1)])
         self.change += len(rows)
 
     def _replace_calls(self, changed: Sequence[tuple[str, Calls]]) -> None:
         stale = [(execution_id, calls.start) for execution_id, calls in changed]
         self.db.executemany("DELETE FROM tool_calls WHERE execution_id = ? AND seq >= ?", stale)
-        self.db.executemany(_INSERT_CALL, [row for execution_id, calls in changed for row in calls.rows(execution_id)])
+        self.db.executemany(
+            statements.INSERT_CALL, [row for execution_id, calls in changed for row in calls.rows(execution_id)]
+        )
 
     def _replace_files(self, changes: Sequence[Change]) -> None:
         self.db.executemany("DELETE FROM files WHERE name = ?", [(name,) for c in changes for name in c.gone])
-        self.db.executemany(_INSERT_FILE, [row for c in changes for row in c.file_rows])
+        self.db.executemany(statements.INSERT_FILE, [row for c in changes for row in c.file_rows])
 
     def _insert(self, ahead: FirstLooks) -> None:
         """Nothing stands of these: nothing is to be deleted."""
         if ahead.executions:
             self._insert_executions(ahead.executions)
-            self.db.executemany(_INSERT_CALL, ahead.calls)
-            self.db.executemany(_INSERT_FILE, ahead.files)
+            self.db.executemany(statements.INSERT_CALL, ahead.calls)
+            self.db.executemany(statements.INSERT_FILE, ahead.files)
 
     def _replace_problems(self, changes: Sequence[Change], solved: Collection[str], at: str) -> None:
         if solved:
@@ -213,7 +197,7 @@ class Store:
 
     def shift(self, jump: int) -> int:
         """The clock was set by so many microseconds: what has not ended keeps its time. Returns how many."""
-        rows = self.rows(f"{_SELECT} WHERE deadline_at IS NOT NULL")
+        rows = self.rows(f"{statements.SELECT} WHERE deadline_at IS NOT NULL")
         with self.transaction():
             self._replace_executions([_shifted(Execution._make(row), jump) for row in rows])
         return len(rows)

@@ -5,7 +5,7 @@ However often one is wanted, scanning takes at most half of the time; the timer 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from reevd.agenda import Agenda
@@ -13,6 +13,8 @@ from reevd.files import Folder
 from reevd.rescan import Rescan
 from reevd.store import Store
 from reevd.times import SECOND
+
+NOTHING_ASKED: Mapping[str, int] = {}
 
 
 class Scanned(NamedTuple):
@@ -67,11 +69,20 @@ class Survey:
             self.wanted |= now - self.last.ended_at >= max(pause, 10 * self.last.took)
 
     def step(
-        self, folder: Folder, store: Store, agenda: Agenda, now: int, *, busy: bool, enough: Callable[[], bool]
+        self,
+        folder: Folder,
+        store: Store,
+        agenda: Agenda,
+        now: int,
+        *,
+        busy: bool,
+        asked: Mapping[str, int] = NOTHING_ASKED,
+        enough: Callable[[], bool],
     ) -> Rescan | None:
         """Goes on, or begins where one is wanted: what it finds is put on the agenda. The scan, once it has ended.
 
-        busy: whether there is much else to do. enough: asked after each part of the folder, whether to leave it at that
+        busy: whether there is much else to do. asked: what is looked at just now, as a scan wants to know it
+        enough: called after each part of the folder: whether to leave it at that
         """
         if self._scan is None:
             if not self.wanted or now < max(self._not_before, self.last.ended_at + self.last.took):
@@ -82,9 +93,9 @@ class Survey:
                 return None
             self.wanted, self._latest = False, 0
             self._scan = Rescan(folder, store, now, agenda)
-        self._scan.step()
+        self._scan.step(asked)
         while not self._scan.ended and not enough():
-            self._scan.step()
+            self._scan.step(asked)
         agenda.add(*self._scan.take())
         return self._scan if self._scan.ended else None
 

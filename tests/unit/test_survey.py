@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from reevd import files
 from reevd.agenda import Agenda
+from reevd.bounds import DEFAULT_BOUNDS
+from reevd.change import Change
+from reevd.clock import Clock
+from reevd.derive import DEFAULT_LIMITS
 from reevd.files import Folder
+from reevd.look import look
+from reevd.reader import Reader
 from reevd.store import Store
 from reevd.survey import Survey
 from reevd.times import SECOND
+from tests.harness import session
 
 NOW = 1_790_000_000 * SECOND
 
@@ -59,3 +68,42 @@ def test_it_tells_of_which_executions_the_session_file_alone_was_met(place: tupl
     scanned(Survey(), place, NOW, agenda, busy=False)
     found = agenda.take_many(NOW, 10)
     assert (set(found.news), found.alone) == ({"a", "b", "c"}, {"a"})
+
+
+def looked_at(folder: Folder, *execution_ids: str) -> list[Change]:
+    """What first looks find at session files that are to be read once more."""
+    for execution_id in execution_ids:
+        (Path(folder.path) / f"session_{execution_id}.json").write_text(json.dumps(session(execution_id)))
+    stamp = Clock().stamp()
+    return look(
+        Reader(folder, DEFAULT_BOUNDS), execution_ids, NOW, stamp, limits=DEFAULT_LIMITS, may_judge=False
+    ).changes
+
+
+def test_who_was_read_while_it_scanned_is_no_news(place: tuple[Folder, Store], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, store = place
+    monkeypatch.setattr(files, "PART", 1)
+    survey, agenda = Survey(), Agenda()
+    survey.step(*place, agenda, NOW, busy=False, enough=lambda: True)
+    met = agenda.take_many(NOW, 10).news
+    changed, same = ("a", "b") if "b" in met else ("b", "a")
+    store.reconcile(looked_at(folder, "a", "b"), "now")
+    for name in "ab":
+        agenda.add_later(name, NOW + SECOND)
+    (Path(folder.path) / f"session_{changed}.json").write_bytes(b"another content than was read")
+    while survey.step(*place, agenda, NOW, busy=False, enough=lambda: True) is None:
+        pass
+    found = agenda.take_many(NOW, 10).news
+    assert same not in found, "it was read, and will be read again"
+    assert changed in found, "it is another one than was read"
+
+
+def test_who_is_looked_at_just_now_is_no_news_unless_it_changed_since(place: tuple[Folder, Store]) -> None:
+    folder, _ = place
+    found = {name: folder.fingerprint(f"session_{name}.json") for name in "ab"}
+    asked = {name: f.ctime_ns + late for (name, f), late in zip(found.items(), (1, 0), strict=True) if f}
+    agenda, survey = Agenda(), Survey()
+    (Path(folder.path) / "otel_b.jsonl").unlink()
+    while survey.step(*place, agenda, NOW, busy=False, asked=asked, enough=lambda: False) is None:
+        pass
+    assert set(agenda.take_many(NOW, 10).news) == {"b", "c"}

@@ -66,7 +66,7 @@ def rows(raw: bytes) -> Rows:
         1.0,
         None,
         orjson.dumps(final).decode(),
-        None,
+        orjson.dumps(document["metadata"]).decode(),
     )
     return execution, calls
 

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterable
 from itertools import islice
 from typing import NamedTuple
 
-# Second looks come in turn with news, and fewer at once: neither makes the other wait for long.
-FAIRNESS = 16
+# Second looks come in turn with news, fewer at once, and fewer yet beside much news: neither makes the other wait long.
+FAIRNESS, BESIDE = 16, 64
 # And no more than so many while few wait: news that comes meanwhile waits for the sync of all of them.
 FEW, SHARE = 8, 64
 
@@ -44,7 +44,7 @@ class Agenda:
         """How many are due by their news, second looks not counted."""
         return len(self._news)
 
-    def __contains__(self, execution_id: str) -> bool:
+    def __contains__(self, execution_id: object) -> bool:
         return execution_id in self._news or execution_id in self._at
 
     def add(self, execution_ids: Iterable[str], alone: Collection[str] = ()) -> None:
@@ -83,7 +83,7 @@ class Agenda:
 
         What is stored is synced anyway by then, and a turn of their own would cost the news another sync.
         """
-        second = self._second(now, self._few(most))
+        second = self._second(now, self._few(most // (BESIDE // FAIRNESS)))
         return self._news_batch(most, second)
 
     def _news_batch(self, most: int, second: list[str]) -> Batch:

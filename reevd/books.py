@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 import apsw
 import structlog
 
 from reevd import restore
+from reevd.checkpoint import Checkpoint
 from reevd.clock import Clock
 from reevd.compaction import Compaction
 from reevd.derive import Limits
@@ -21,6 +23,8 @@ from reevd.store import Store
 # The log is moved into the database once it has so many bytes: while there is work, and between two works.
 # At rest, it is moved whatever it has; before, each move would keep somebody's new file waiting.
 BUSY_WAL_BYTES, CALM_WAL_BYTES = 64 << 20, 32 << 20
+# From so many bytes on, it is moved beside the work; and with so many, the work waits for that, or it would never end.
+BESIDE_WAL_BYTES, MOST_WAL_BYTES = 4 << 20, 256 << 20
 REST_LOOKS = 4
 COMPACT_FROM = 4  # a quarter of what stands: then rewriting it all costs little for each that went
 
@@ -52,16 +56,17 @@ class Books:
             self._open_as_it_is()
 
     def _open_as_it_is(self) -> None:
-        store = Store(self.path, self._vfs)
-        try:
+        with contextlib.ExitStack() as opened:
+            store = Store(self.path, self._vfs)
+            opened.callback(store.close)
             restore.replay(store, self.journal, self._clock.now())
             restore.align(store, self._clock)
-            self.reconciler = Reconciler(store, self.journal, self.limits)
+            reconciler = Reconciler(store, self.journal, self.limits)
+            checkpoint = Checkpoint(self.path, self._vfs)
+            opened.callback(checkpoint.close)
             self._inspection = Inspection(self.path, self._vfs)
-        except BaseException:
-            store.close()
-            raise
-        self.store = store
+            opened.pop_all()
+        self.store, self.reconciler, self._checkpoint = store, reconciler, checkpoint
 
     def tune(self, limits: Limits) -> None:
         self.limits = self.reconciler.limits = limits
@@ -112,16 +117,33 @@ class Books:
 
     def tidy(self, *, idle: bool) -> None:
         """To be called again and again: moves the log into the database, at rest gives back its space and memory."""
-        if self._compaction is not None:
+        if self._compaction is not None and not self._checkpoint.begun:  # it moves the log itself
             self._go_on_compacting()
         logged = self.store.wal_bytes
         self._looks = self._looks + 1 if idle and logged == self._logged else 0
         self._logged = logged
-        if logged and self._looks >= REST_LOOKS:
-            self.store.checkpoint(truncate=True)
+        if self._checkpoint.begun or logged <= (0 if self._resting else CALM_WAL_BYTES if idle else BUSY_WAL_BYTES):
+            return
+        if logged > BESIDE_WAL_BYTES:
+            self._checkpoint.begin()
+        else:
+            self._move()
+
+    @property
+    def _resting(self) -> bool:
+        return self._looks >= REST_LOOKS
+
+    def finish(self) -> None:
+        """To be called in every round: ends what went on beside. Raises apsw.Error, as the disk did."""
+        if self._checkpoint.begun and (not self._checkpoint.under_way or self.store.wal_bytes > MOST_WAL_BYTES):
+            self._checkpoint.end()
+            self._move()
+
+    def _move(self) -> None:
+        """What is in the log, or left there."""
+        self.store.checkpoint(truncate=self._resting)
+        if self._resting:
             give_back()
-        elif logged > (CALM_WAL_BYTES if idle else BUSY_WAL_BYTES):
-            self.store.checkpoint(truncate=False)
 
     def shortages(self, sessions: str) -> list[str]:
         """What is short on the disks of the database and of that folder, as sentences."""
@@ -133,6 +155,7 @@ class Books:
 
     def probe(self) -> None:
         """Writes to the database, through to the disk. Raises apsw.Error while that fails."""
+        self._checkpoint.end()
         self.store.note("probed_at", self._clock.now())
         self.store.checkpoint(truncate=False)
 
@@ -147,8 +170,7 @@ class Books:
         if self.lost is None:
             log.error("database is damaged: making it anew", database=self.path, error=reason)
             moved = self.store.moved
-            self._inspection.close()
-            self.store.close()
+            self._close()
             self.lost = reason
             # Another database may stand there by now; a log of the old one would be taken for its own.
             restore.move_aside(self.path, self._clock.now(), log_alone=moved)
@@ -160,5 +182,9 @@ class Books:
             self._compaction.abandon()
         self.journal.close()
         if self.lost is None:
-            self._inspection.close()
-            self.store.close()
+            self._close()
+
+    def _close(self) -> None:
+        self._inspection.close()
+        self._checkpoint.close()
+        self.store.close()

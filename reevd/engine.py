@@ -155,6 +155,7 @@ class Engine:
         return self._pause(self.clock.now())
 
     def _work(self, now: int) -> None:
+        self.books.finish()
         self.patrol.step(now)
         self._take_news()  # before the kernel's queue is full: scanning takes its time too
         self._go_on_scanning(now)
@@ -185,8 +186,7 @@ class Engine:
 
     def _go_on_scanning(self, now: int) -> None:
         until = 2 * self.clock.now() - now  # as long as the looks took: in turn with them, and not in their way
-        folder, agenda = self._lookout.folder, self.patrol.agenda
-        busy, asked = self.patrol.busy, self.patrol.asked
+        folder, agenda, busy, asked = self._lookout.folder, self.patrol.agenda, self.patrol.busy, self.patrol.asked
         try:
             scan = self._survey.step(
                 folder, self.store, agenda, now, busy=busy, asked=asked, enough=lambda: self.clock.now() >= until

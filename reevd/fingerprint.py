@@ -37,7 +37,12 @@ class Fingerprint(NamedTuple):
 
     def mark(self, name: str) -> int:
         """Name and fingerprint as one signed 64-bit integer; equal for equal content in every process."""
-        return hash((crc32(name.encode("utf-8", "surrogateescape")), *self))
+        return mark(name, *self)
+
+
+def mark(name: str, *fingerprint: int) -> int:
+    """Of a file of that name, with the fields of a Fingerprint, in their order."""
+    return hash((crc32(name.encode("utf-8", "surrogateescape")), *fingerprint))
 
 
 def marks(names: Sequence[str], found: Sequence[Any]) -> list[int]:

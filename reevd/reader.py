@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 
-import structlog
-
 from reevd.bounds import Bounds
 from reevd.derive import Lock
 from reevd.errors import UnreadableError, defect
@@ -18,8 +16,6 @@ from reevd.names import files_of
 from reevd.reading import FileRow, Part, Reading
 from reevd.session_file import Session, parse_session
 from reevd.tail import Tail
-
-log = structlog.get_logger("reevd.reader")
 
 REMEMBERED, REMEMBERED_BYTES = 4_096, 128 << 20
 
@@ -178,7 +174,9 @@ def _trouble(name: str, error: Exception) -> UnreadableError:
     """What is told of a file that could not be read."""
     if isinstance(error, UnreadableError):
         return error
-    log.error("reading failed inside reevd", path=name, exc_info=error)
+    import structlog  # by whoever is to start fast it is loaded but for this, which nearly never happens
+
+    structlog.get_logger("reevd.reader").error("reading failed inside reevd", path=name, exc_info=error)
     return defect(error)
 
 

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 
 from reevd.agenda import Agenda
 from reevd.files import Folder
-from reevd.fingerprint import Fingerprint
 from reevd.model import Problem
 from reevd.names import EXECUTION_ID, classify, printable
 from reevd.store import Store
@@ -29,9 +28,9 @@ class Rescan:
         self._folder, self._store, self._agenda = folder, store, agenda
         self._unseen = store.marks()
         # Read once, and to be read again at their time: no news, while they are as they were read.
-        self._awaited = self._await(store.unsettled())
-        # Those of them that were stored since it began: who looked at them knows as much as a scan.
-        self._recent, self._change = set[int](), store.change
+        self._unsettled = store.unsettled()
+        self._awaited = self._await(self._unsettled)
+        self._change = store.change
         self._met: set[int] = set()
         self._parts = folder.scan()
 
@@ -61,20 +60,14 @@ class Rescan:
                     self._note(os.fsencode(name), asked)
 
     def _catch_up(self) -> None:
+        """Who was stored since it began was looked at since: that look knows as much as a scan."""
         if self._store.change != self._change:
-            stored = self._await(self._store.unsettled(self._change))
+            self._awaited |= self._await(self._store.unsettled(self._change))
             self._change = self._store.change
-            self._recent |= stored
-            self._awaited |= stored
 
-    def _await(self, unsettled: Mapping[str, Fingerprint]) -> set[int]:
-        if not len(self._agenda):
-            return set()
-        return {
-            found.mark(file)
-            for file, found in unsettled.items()
-            if (execution_id := _id(file)) and execution_id in self._agenda
-        }
+    def _await(self, unsettled: Mapping[int, str]) -> set[int]:
+        agenda = self._agenda
+        return {mark for mark, name in unsettled.items() if _id(name) in agenda} if len(agenda) else set()
 
     def take(self) -> tuple[list[str], list[str]]:
         """The executions found since the last call, and those of which only the session file was met."""
@@ -103,9 +96,7 @@ class Rescan:
     def _finish(self) -> None:
         """Clean files that were not seen are gone or changed; so may be those that were never clean."""
         missing = self._store.names_of(self._unseen) if self._unseen else []
-        self._catch_up()
-        known = self._met | self._recent
-        unsettled = [name for name, found in self._store.unsettled().items() if found.mark(name) not in known]
+        unsettled = [name for mark, name in self._unsettled.items() if mark not in self._met]
         self._found.extend(ids((*missing, *unsettled, *self._store.problem_paths())))
         self._found.extend(self._store.undecided())
         self._unseen = set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reevd.fingerprint import Fingerprint
 from reevd.model import Execution
 from reevd.names import files_of
 from reevd.schema import COLUMNS
@@ -19,10 +20,11 @@ STAND = (
     f" OR {' OR '.join(f'EXISTS (SELECT 1 FROM files WHERE name = {name})' for name in NAMES)}"
     f" OR (EXISTS (SELECT 1 FROM problems) AND EXISTS (SELECT 1 FROM problems WHERE path IN ({', '.join(NAMES)})))"
 )
-UNSETTLED = "SELECT * FROM files WHERE mark IS NULL"
+READ = ", ".join(f"files.{column}" for column in ("name", *Fingerprint._fields))
+UNSETTLED = f"SELECT {READ} FROM files WHERE mark IS NULL"
 UNSETTLED_SINCE = (
     "WITH changed (value) AS (SELECT execution_id FROM execution_states WHERE change > ?)"
-    f" SELECT files.* FROM changed CROSS JOIN files ON name IN ({', '.join(NAMES)}) WHERE mark IS NULL"
+    f" SELECT {READ} FROM changed CROSS JOIN files ON name IN ({', '.join(NAMES)}) WHERE mark IS NULL"
 )
 
 # Numbers go on where the newest rows were removed: readers ask for what came after the one they know.

@@ -17,7 +17,7 @@ import orjson
 from reevd import database, statements
 from reevd.catalog import Benchmark
 from reevd.change import NO_FIRST_LOOKS, Calls, Change, FirstLooks
-from reevd.fingerprint import Fingerprint
+from reevd.fingerprint import Fingerprint, mark
 from reevd.model import Decision, Execution
 from reevd.names import files_of
 from reevd.reading import NOTHING_KNOWN, FileRow, Known
@@ -61,10 +61,11 @@ class Store:
         return [row[0] for row in self.rows(query, values)]
 
     def known(self, execution_ids: Sequence[str]) -> Known:
-        """What stands of these executions, in three queries however many they are; in one where one is new."""
-        if len(execution_ids) == 1 and not self.standing(execution_ids):
+        """What stands of these executions, in four queries however many they are; in one where all are new."""
+        standing = self.standing(execution_ids) if execution_ids else ()
+        if not standing:
             return NOTHING_KNOWN
-        ids, names = _json(execution_ids), _json([name for i in execution_ids for name in files_of(i)])
+        ids, names = _json([*standing]), _json([name for i in standing for name in files_of(i)])
         decisions: dict[str, list[Decision]] = {}
         query = "SELECT * FROM decisions WHERE execution_id IN (SELECT value FROM json_each(?))"
         for row in self.rows(query, (ids,)):
@@ -86,10 +87,13 @@ class Store:
         (text,) = self.rows("SELECT json_group_array(mark) FROM files WHERE mark IS NOT NULL")[0]
         return set(orjson.loads(text))
 
-    def unsettled(self, since: int | None = None) -> dict[str, Fingerprint]:
-        """Files that must be read again, however they look, as they were read last; of the changes since that one."""
+    def unsettled(self, since: int | None = None) -> dict[int, str]:
+        """Files that must be read again, however they look, by the mark of what was read last.
+
+        since: but those of executions that were stored after that change
+        """
         rows = self.rows(statements.UNSETTLED) if since is None else self.rows(statements.UNSETTLED_SINCE, (since,))
-        return {row[0]: Fingerprint(*row[1:6]) for row in rows}
+        return {mark(*row): row[0] for row in rows}
 
     def names_of(self, marks: set[int]) -> list[str]:
         return self._first("SELECT name FROM files WHERE mark IN (SELECT value FROM json_each(?))", (_json([*marks]),))

@@ -29,7 +29,7 @@ LAYERS = (
     "feed.keeper feed.outbox",
     "tail watch listener statements endings",
     "store",
-    "reader lookout rescan inspection forget compaction",
+    "reader lookout rescan inspection checkpoint forget compaction",
     "look",
     "first_look",
     "scout readahead",

@@ -40,9 +40,9 @@ class Fingerprint(NamedTuple):
         return mark(name, *self)
 
 
-def mark(name: str, *fingerprint: int) -> int:
-    """Of a file of that name, with the fields of a Fingerprint, in their order."""
-    return hash((crc32(name.encode("utf-8", "surrogateescape")), *fingerprint))
+def mark(name: str, *fields: int) -> int:
+    """Of a file of that name with these fields of a Fingerprint, in their order."""
+    return hash((crc32(name.encode("utf-8", "surrogateescape")), *fields))
 
 
 def marks(names: Sequence[str], found: Sequence[Any]) -> list[int]:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import apsw
 
 from reevd import books, patrol, schema
+from reevd.checkpoint import Checkpoint
 from reevd.times import SECOND
 from tests.faults.world import World
 from tests.harness import session
@@ -164,12 +165,23 @@ WORKLOADS: dict[str, Workload] = {
 @contextmanager
 def small_steps() -> Iterator[None]:
     """Batches, and the log before it is moved into the database, so small that there are many of each."""
-    kept = patrol.BATCH, books.BUSY_WAL_BYTES
-    patrol.BATCH, books.BUSY_WAL_BYTES = 6, 64 << 10
+    kept = patrol.BATCH, books.BUSY_WAL_BYTES, books.BESIDE_WAL_BYTES, Checkpoint.begin
+    patrol.BATCH, books.BUSY_WAL_BYTES, books.BESIDE_WAL_BYTES = 6, 64 << 10, 64 << 10
+    Checkpoint.begin = _at_once  # type: ignore[method-assign]
     try:
         yield
     finally:
-        patrol.BATCH, books.BUSY_WAL_BYTES = kept
+        patrol.BATCH, books.BUSY_WAL_BYTES, books.BESIDE_WAL_BYTES, Checkpoint.begin = kept  # type: ignore[method-assign]
+
+
+def _at_once(checkpoint: Checkpoint) -> None:
+    """So that the operations come in the same order each time."""
+    _BEGIN(checkpoint)
+    assert checkpoint._thread is not None
+    checkpoint._thread.join()
+
+
+_BEGIN = Checkpoint.begin
 
 
 def migrate_no_further() -> None:

@@ -22,11 +22,17 @@ class Bench:
         self.sessions = home / "sessions"
         self.database = home / "state.sqlite3"
         self.limits, self.bounds, self.pace = Limits(), Bounds(settle_ns=50_000_000), Pace(rescan=3600, poll=0.1)
+        self.vfs: str | None = None
         self.engine: Engine | None = None
 
     def start(self, *, seconds: float = 10.0) -> Engine:
         self.engine = Engine(
-            str(self.sessions), str(self.database), limits=self.limits, bounds=self.bounds, pace=self.pace
+            str(self.sessions),
+            str(self.database),
+            limits=self.limits,
+            bounds=self.bounds,
+            pace=self.pace,
+            vfs=self.vfs,
         )
         self.until(lambda: self.engine is not None and self.engine.ready, "ready", seconds=seconds)
         return self.engine

@@ -20,6 +20,7 @@ CHAOS = "tests.chaos --schedules 60 --jobs 2 --seed 1"
 FAULTS = "tests.faults --faults 300 --jobs 2"
 WATCHING = "tests/integration/test_watching.py::test_"
 DEFENCES = "tests/integration/test_defences.py::test_"
+SURVEY = "tests/unit/test_survey.py::test_"
 AHEAD = "tests/integration/test_readahead.py::test_"
 ENDURANCE = "tests/integration/test_endurance.py::test_"
 UNSEEN = "tests/integration/test_unseen.py::test_"
@@ -40,7 +41,7 @@ MUTANTS = (
         "mtime-only fingerprint",
         "reevd/fingerprint.py",
         '''\
-        return hash((crc32(name.encode("utf-8", "surrogateescape")), *self))
+    return hash((crc32(name.encode("utf-8", "surrogateescape")), *fields))
 
 
 def marks(names: Sequence[str], found: Sequence[Any]) -> list[int]:
@@ -49,7 +50,7 @@ def marks(names: Sequence[str], found: Sequence[Any]) -> list[int]:
         hash((crc32(n.encode("utf-8", "surrogateescape")), s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns))
 ''',
         '''\
-        return hash((crc32(name.encode("utf-8", "surrogateescape")), self.mtime_ns))
+    return hash((crc32(name.encode("utf-8", "surrogateescape")), fields[3]))
 
 
 def marks(names: Sequence[str], found: Sequence[Any]) -> list[int]:
@@ -76,6 +77,20 @@ def marks(names: Sequence[str], found: Sequence[Any]) -> list[int]:
         seen, self._window = 0, b""
 """,
         (DEFENCES + "telemetry_that_was_written_anew_is_read_anew",),
+    ),
+    Mutant(
+        "a change since a look began taken for seen",
+        "reevd/rescan.py",
+        "        return found is not None and found.ctime_ns < stamp\n",
+        "        return found is not None\n",
+        (SURVEY + "who_is_looked_at_just_now_is_no_news_unless_it_changed_since",),
+    ),
+    Mutant(
+        "any file taken for the one that was read",
+        "reevd/rescan.py",
+        "        met = self._awaited.intersection(marks)\n",
+        "        met = set(marks) if self._awaited else set()\n",
+        (SURVEY + "who_was_read_while_it_scanned_is_no_news",),
     ),
     Mutant(
         "unterminated line counted",

@@ -80,7 +80,8 @@ class Rescan:
         if name is None:
             return
         if name.execution_id is not None:
-            if (since := asked.get(name.execution_id)) and self._older(name.file, since):
+            began = asked.get(name.execution_id) if name.kind == "session" else None  # no look goes without that file
+            if began and self._older(name.file, began):
                 return  # that look sees it as it is
             (self._sessions if name.kind == "session" else self._found).append(name.execution_id)
         else:

@@ -83,7 +83,7 @@ class Agenda:
 
         What is stored is synced anyway by then, and a turn of their own would cost the news another sync.
         """
-        second = self._second(now, self._few(most // (BESIDE // FAIRNESS)))
+        second = self._second(now, max(1, most // BESIDE))
         return self._news_batch(most, second)
 
     def _news_batch(self, most: int, second: list[str]) -> Batch:

@@ -16,15 +16,16 @@ from reevd.derive import Limits
 from reevd.inspection import Inspection
 from reevd.journal import Journal
 from reevd.memory import give_back
-from reevd.reconciler import Reconciler
+from reevd.reconciler import Reconciler, StoringError
 from reevd.room import shortages
 from reevd.store import Store
 
 # The log is moved into the database once it has so many bytes: while there is work, and between two works.
 # At rest, it is moved whatever it has; before, each move would keep somebody's new file waiting.
 BUSY_WAL_BYTES, CALM_WAL_BYTES = 64 << 20, 32 << 20
-# From so many bytes on, it is moved beside the work; and with so many, the work waits for that, or it would never end.
-BESIDE_WAL_BYTES, MOST_WAL_BYTES = 4 << 20, 256 << 20
+# From so many bytes on, it is moved beside the work, again and again while as many came meanwhile. With so many, the
+# work waits for that, since the disk is slower than the work: so many seconds at a time.
+BESIDE_WAL_BYTES, MOST_WAL_BYTES, WAIT_SECONDS = 4 << 20, 256 << 20, 0.5
 REST_LOOKS = 4
 COMPACT_FROM = 4  # a quarter of what stands: then rewriting it all costs little for each that went
 
@@ -59,11 +60,11 @@ class Books:
         with contextlib.ExitStack() as opened:
             store = Store(self.path, self._vfs)
             opened.callback(store.close)
+            checkpoint = Checkpoint(self.path, self._vfs)
+            opened.callback(checkpoint.close)
             restore.replay(store, self.journal, self._clock.now())
             restore.align(store, self._clock)
             reconciler = Reconciler(store, self.journal, self.limits)
-            checkpoint = Checkpoint(self.path, self._vfs)
-            opened.callback(checkpoint.close)
             self._inspection = Inspection(self.path, self._vfs)
             opened.pop_all()
         self.store, self.reconciler, self._checkpoint = store, reconciler, checkpoint
@@ -124,20 +125,30 @@ class Books:
         self._logged = logged
         if self._checkpoint.begun or logged <= (0 if self._resting else CALM_WAL_BYTES if idle else BUSY_WAL_BYTES):
             return
-        if logged > BESIDE_WAL_BYTES:
-            self._checkpoint.begin()
-        else:
-            self._move()
+        self._begin_moving(logged)
 
     @property
     def _resting(self) -> bool:
         return self._looks >= REST_LOOKS
 
-    def finish(self) -> None:
-        """To be called in every round: ends what went on beside. Raises apsw.Error, as the disk did."""
-        if self._checkpoint.begun and (not self._checkpoint.under_way or self.store.wal_bytes > MOST_WAL_BYTES):
-            self._checkpoint.end()
+    def _begin_moving(self, left: int) -> None:
+        if left <= BESIDE_WAL_BYTES or not self._checkpoint.begin():
             self._move()
+
+    def finish(self) -> bool:
+        """To be called in every round, before anything is stored: goes on with what was begun beside the work.
+
+        Returns whether more may be stored. Raises apsw.Error, as the disk did.
+        """
+        if not self._checkpoint.begun:
+            return True
+        full = self.store.wal_bytes > MOST_WAL_BYTES
+        if not self._checkpoint.wait(WAIT_SECONDS if full else 0):
+            return not full
+        moved = self._checkpoint.end()
+        if moved is not None:  # else a reader needs what is in the log: another time
+            self._begin_moving(self.store.wal_bytes - moved * self.store.page)
+        return not (full and self._checkpoint.begun)
 
     def _move(self) -> None:
         """What is in the log, or left there."""
@@ -154,7 +165,9 @@ class Books:
             return [f"the room on the disks cannot be told: {error}"]
 
     def probe(self) -> None:
-        """Writes to the database, through to the disk. Raises apsw.Error while that fails."""
+        """Writes to the database, through to the disk. Raises StoringError or apsw.Error while that fails."""
+        if not self._checkpoint.wait(WAIT_SECONDS):
+            raise StoringError("the log is still being moved into the database")
         self._checkpoint.end()
         self.store.note("probed_at", self._clock.now())
         self.store.checkpoint(truncate=False)

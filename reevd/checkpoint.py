@@ -9,9 +9,6 @@ import apsw
 
 from reevd import database
 
-# What was stored while the log was moved is moved too, so that little is left for who stores.
-PASSES = 2
-
 
 class Checkpoint:
     """On a connection of its own, which is open as long as this stands: of the same database, wherever that goes."""
@@ -20,43 +17,53 @@ class Checkpoint:
         self._db = database.connect(path, vfs)
         self._thread: threading.Thread | None = None
         self._error: apsw.Error | None = None
+        self._moved: int | None = None
 
     @property
     def begun(self) -> bool:
         """Whether one was begun, and not ended yet."""
         return self._thread is not None
 
-    @property
-    def under_way(self) -> bool:
-        """Whether `end` would have to wait."""
-        return self._thread is not None and self._thread.is_alive()
-
-    def begin(self) -> None:
-        """Begins one, as patient with others as the thread that asks for it."""
-        self._thread = threading.Thread(target=self._run, name="checkpoint", daemon=True)
-        self._thread.start()
+    def begin(self) -> bool:
+        """Begins one, as patient with others as the thread that asks for it. False where no thread can be had."""
+        thread = threading.Thread(target=self._run, name="checkpoint", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            return False
+        self._thread = thread
+        return True
 
     def _run(self) -> None:
         # SQLite lets go of the interpreter meanwhile.
         try:
-            for _ in range(PASSES):
-                self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            log, moved = self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            self._moved = moved if moved == log else None
+        except apsw.BusyError:
+            pass  # somebody else moves it
         except apsw.Error as error:
             self._error = error
 
-    def end(self) -> None:
-        """Waits for its end. Raises apsw.Error, as the disk does."""
+    def wait(self, seconds: float) -> bool:
+        """Whether none is under way any more; waits so long for that."""
         if self._thread is not None:
-            self._thread.join()
-            self._thread = None
-            error, self._error = self._error, None
-            if error is not None:
-                raise error
+            self._thread.join(seconds)
+        return self._thread is None or not self._thread.is_alive()
+
+    def end(self) -> int | None:
+        """Ends one that is no longer under way. Raises apsw.Error, as the disk did.
+
+        Returns how many pages of the log are in the database by now; None where somebody still needs them in the log.
+        """
+        moved, error = self._moved, self._error
+        self._thread = self._moved = self._error = None
+        if error is not None:
+            raise error
+        return moved
 
     def close(self) -> None:
         """Ends it, finished or not."""
         with contextlib.suppress(apsw.Error):
-            while self._thread is not None and self._thread.is_alive():
+            while not self.wait(0.05):
                 self._db.interrupt()
-                self._thread.join(0.05)
             self._db.close()

@@ -155,7 +155,6 @@ class Engine:
         return self._pause(self.clock.now())
 
     def _work(self, now: int) -> None:
-        self.books.finish()
         self.patrol.step(now)
         self._take_news()  # before the kernel's queue is full: scanning takes its time too
         self._go_on_scanning(now)
@@ -186,7 +185,8 @@ class Engine:
 
     def _go_on_scanning(self, now: int) -> None:
         until = 2 * self.clock.now() - now  # as long as the looks took: in turn with them, and not in their way
-        folder, agenda, busy, asked = self._lookout.folder, self.patrol.agenda, self.patrol.busy, self.patrol.asked
+        folder, agenda, busy = self._lookout.folder, self.patrol.agenda, self.patrol.busy
+        asked = self.patrol.asked if self._lookout.watching else dict  # another host may have stamped the files
         try:
             scan = self._survey.step(
                 folder, self.store, agenda, now, busy=busy, asked=asked, enough=lambda: self.clock.now() >= until
@@ -209,7 +209,7 @@ class Engine:
         if self.ready:
             self.books.inspect()  # not sooner: it takes the disk's time, and somebody waits for the first scan
             for execution_id in (*self.store.locked(), *self.store.due(rfc3339(now))):
-                self.patrol.agenda.add_later(execution_id, now)  # a burst of news must not keep them waiting
+                self.patrol.agenda.add_later(execution_id, 0)  # a burst must not keep them waiting, nor second looks
         self.books.tidy(idle=self.idle)
 
     def _forget_times(self) -> None:

@@ -86,7 +86,6 @@ class Patrol:
         """How many executions are to be looked at, now or later."""
         return len(self.agenda) + len(self._ahead)
 
-    @property
     def asked(self) -> dict[str, int]:
         """Executions that another process looks at just now, with when it was asked, nanoseconds."""
         return self._ahead.asked
@@ -124,6 +123,8 @@ class Patrol:
 
     def step(self, now: int) -> None:
         """Looks at a batch of what is due; where there is much, another process looks at the next one meanwhile."""
+        if not self._books.finish():
+            return
         began, laden = self._clock.now(), self.laden
         most = min(BATCH, self._most) if laden else BATCH
         if self.odd:

@@ -114,7 +114,7 @@ class ReadAhead:
 
     @property
     def asked(self) -> dict[str, int]:
-        """The executions that are looked at by now; with the time, nanoseconds on the clock that stamps files."""
+        """The executions that are looked at by now, with the time at which that was asked for, nanoseconds."""
         return {execution_id: asked.stamp for asked in self._asked for execution_id in asked.execution_ids}
 
     def room(self, now: int) -> bool:

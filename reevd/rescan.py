@@ -1,5 +1,5 @@
 """A full scan of the folder, in slices: every file that is not known to be clean is news, but for those that wait for
-their second look.
+their second look, and those that are looked at just now.
 
 Start-up, an overflow, a replaced folder and the timer are all answered by this one.
 """
@@ -14,6 +14,10 @@ from reevd.files import Folder
 from reevd.model import Problem
 from reevd.names import EXECUTION_ID, classify, printable
 from reevd.store import Store
+
+TICK_NS = (
+    10_000_000  # files are stamped with the time of the kernel's last tick, of which there are 100 a second or more
+)
 
 
 class Rescan:
@@ -37,7 +41,7 @@ class Rescan:
     def step(self, asked: Mapping[str, int]) -> None:
         """Looks at the next entries; once there are none, finds what is gone too.
 
-        asked: executions that are looked at just now, with when that began, nanoseconds on the clock that stamps files
+        asked: executions that are looked at just now, with when that began, nanoseconds of the host's clock
         """
         part = next(self._parts, None)
         if part is None:
@@ -53,7 +57,7 @@ class Rescan:
         self._unseen -= clean
         self._catch_up()
         met = self._awaited.intersection(marks)
-        self._met |= met
+        self._met |= self._unsettled.keys() & set(marks)
         if len(clean) + len(met) < len(marks):
             for name, mark in zip(names, marks, strict=True):
                 if mark not in clean and mark not in met:
@@ -62,7 +66,8 @@ class Rescan:
     def _catch_up(self) -> None:
         """Who was stored since it began was looked at since: that look knows as much as a scan."""
         if self._store.change != self._change:
-            self._awaited |= self._await(self._store.unsettled(self._change))
+            clean, unsettled = self._store.read_since(self._change)
+            self._awaited |= clean | self._await(unsettled)
             self._change = self._store.change
 
     def _await(self, unsettled: Mapping[int, str]) -> set[int]:
@@ -80,8 +85,9 @@ class Rescan:
         if name is None:
             return
         if name.execution_id is not None:
-            began = asked.get(name.execution_id) if name.kind == "session" else None  # no look goes without that file
-            if began and self._older(name.file, began):
+            # Every look reads the session file; that there is telemetry, it may not know.
+            began = asked.get(name.execution_id) if name.kind == "session" else None
+            if began and self._older(name.file, began - TICK_NS):
                 return  # that look sees it as it is
             (self._sessions if name.kind == "session" else self._found).append(name.execution_id)
         else:

@@ -20,11 +20,11 @@ STAND = (
     f" OR {' OR '.join(f'EXISTS (SELECT 1 FROM files WHERE name = {name})' for name in NAMES)}"
     f" OR (EXISTS (SELECT 1 FROM problems) AND EXISTS (SELECT 1 FROM problems WHERE path IN ({', '.join(NAMES)})))"
 )
-READ = ", ".join(f"files.{column}" for column in ("name", *Fingerprint._fields))
-UNSETTLED = f"SELECT {READ} FROM files WHERE mark IS NULL"
-UNSETTLED_SINCE = (
+READ_OF_FILE = ", ".join(f"files.{column}" for column in ("name", *Fingerprint._fields))
+UNSETTLED = f"SELECT {READ_OF_FILE} FROM files WHERE mark IS NULL"
+READ_SINCE = (
     "WITH changed (value) AS (SELECT execution_id FROM execution_states WHERE change > ?)"
-    f" SELECT {READ} FROM changed CROSS JOIN files ON name IN ({', '.join(NAMES)}) WHERE mark IS NULL"
+    f" SELECT {READ_OF_FILE}, mark FROM changed CROSS JOIN files ON name IN ({', '.join(NAMES)})"
 )
 
 # Numbers go on where the newest rows were removed: readers ask for what came after the one they know.

@@ -36,14 +36,14 @@ def _json(values: Sequence[object]) -> str:
 
 
 class Store:
-    """`change`: the newest change's number. Raises FullError and IOError where the disk fails: nothing was stored."""
+    """`change`: the newest change's number. `page`: bytes of one. Raises FullError and IOError: nothing was stored."""
 
     def __init__(self, path: str, vfs: str | None = None) -> None:
         self.path = path
         self.db, self.wal_bytes = database.connect(path, vfs), 0
         self.db.set_wal_hook(self._committed)
         try:
-            self._page: int = self.db.pragma("page_size")
+            self.page: int = self.db.pragma("page_size")
             migrate(self.db, path)
             self.change: int = self.db.execute(statements.LAST).get
         except BaseException:
@@ -87,13 +87,15 @@ class Store:
         (text,) = self.rows("SELECT json_group_array(mark) FROM files WHERE mark IS NOT NULL")[0]
         return set(orjson.loads(text))
 
-    def unsettled(self, since: int | None = None) -> dict[int, str]:
-        """Files that must be read again, however they look, by the mark of what was read last.
+    def unsettled(self) -> dict[int, str]:
+        """Files that must be read again, however they look, by the mark of what was read last."""
+        return {mark(*row): row[0] for row in self.rows(statements.UNSETTLED)}
 
-        since: but those of executions that were stored after that change
-        """
-        rows = self.rows(statements.UNSETTLED) if since is None else self.rows(statements.UNSETTLED_SINCE, (since,))
-        return {mark(*row): row[0] for row in rows}
+    def read_since(self, change: int) -> tuple[set[int], dict[int, str]]:
+        """Of executions that were stored after that change, the marks of files that are clean, and the others."""
+        rows = self.rows(statements.READ_SINCE, (change,))
+        clean = {row[-1] for row in rows if row[-1] is not None}
+        return clean, {mark(*row[:-1]): row[0] for row in rows if row[-1] is None}
 
     def names_of(self, marks: set[int]) -> list[str]:
         return self._first("SELECT name FROM files WHERE mark IN (SELECT value FROM json_each(?))", (_json([*marks]),))
@@ -227,7 +229,7 @@ class Store:
             self.db.set_busy_timeout(database.BUSY_MS)
 
     def _committed(self, _db: apsw.Connection, _name: str, frames: int) -> int:
-        self.wal_bytes = frames * self._page
+        self.wal_bytes = frames * self.page
         return apsw.SQLITE_OK
 
     @property

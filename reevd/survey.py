@@ -14,8 +14,6 @@ from reevd.rescan import Rescan
 from reevd.store import Store
 from reevd.times import SECOND
 
-NOTHING_ASKED: Mapping[str, int] = {}
-
 
 class Scanned(NamedTuple):
     """The last full scan: begun and ended (microseconds; 0: none yet), entries of the folder."""
@@ -76,12 +74,12 @@ class Survey:
         now: int,
         *,
         busy: bool,
-        asked: Mapping[str, int] = NOTHING_ASKED,
+        asked: Callable[[], Mapping[str, int]] = dict,
         enough: Callable[[], bool],
     ) -> Rescan | None:
         """Goes on, or begins where one is wanted: what it finds is put on the agenda. The scan, once it has ended.
 
-        busy: whether there is much else to do. asked: what is looked at just now, as a scan wants to know it
+        busy: whether there is much else to do. asked: tells what is looked at just now, as a scan wants to know it
         enough: called after each part of the folder: whether to leave it at that
         """
         if self._scan is None:
@@ -93,9 +91,10 @@ class Survey:
                 return None
             self.wanted, self._latest = False, 0
             self._scan = Rescan(folder, store, now, agenda)
-        self._scan.step(asked)
+        looked_at = asked()
+        self._scan.step(looked_at)
         while not self._scan.ended and not enough():
-            self._scan.step(asked)
+            self._scan.step(looked_at)
         agenda.add(*self._scan.take())
         return self._scan if self._scan.ended else None
 

@@ -125,8 +125,8 @@ def marks(names: Sequence[str], found: Sequence[Any]) -> list[int]:
     Mutant(
         "problem never solved",
         "reevd/weigh.py",
-        "    solved = tuple([name for name in files_of(execution_id) if name not in troubled])\n",
-        "    solved = ()\n",
+        "    solved: tuple[str, ...] = files_of(execution_id)\n",
+        "    solved: tuple[str, ...] = ()\n",
         (REFUSED + "[folder-special-session_x.json]",),
     ),
     # -- reading ahead ----------------------------------------------------------------------------------------
@@ -261,9 +261,9 @@ def marks(names: Sequence[str], found: Sequence[Any]) -> list[int]:
     Mutant(
         "split transaction",
         "reevd/store.py",
-        "        self.db.executemany(_INSERT, ",
+        "        self.db.executemany(statements.INSERT, ",
         '        self.db.execute("COMMIT")\n        self.db.execute("BEGIN IMMEDIATE")\n'
-        "        self.db.executemany(_INSERT, ",
+        "        self.db.executemany(statements.INSERT, ",
         (CHAOS,),
     ),
     Mutant(

@@ -17,6 +17,7 @@ from reevd.derive import DEFAULT_LIMITS
 from reevd.files import Folder
 from reevd.look import look
 from reevd.reader import Reader
+from reevd.rescan import TICK_NS
 from reevd.store import Store
 from reevd.survey import Survey
 from reevd.times import SECOND
@@ -101,10 +102,12 @@ def test_who_was_read_while_it_scanned_is_no_news(place: tuple[Folder, Store], m
 def test_who_is_looked_at_just_now_is_no_news_unless_it_changed_since(place: tuple[Folder, Store]) -> None:
     folder, _ = place
     found = {name: folder.fingerprint(f"session_{name}.json") for name in "ab"}
-    asked = {name: f.ctime_ns + late for (name, f), late in zip(found.items(), (1, 0), strict=True) if f}
+    asked = {
+        name: f.ctime_ns + late for (name, f), late in zip(found.items(), (TICK_NS + 1, TICK_NS), strict=True) if f
+    }
     asked["c"] = Clock().stamp() + SECOND  # it has telemetry, which that look may not know of
     agenda, survey = Agenda(), Survey()
     (Path(folder.path) / "otel_b.jsonl").unlink()
-    while survey.step(*place, agenda, NOW, busy=False, asked=asked, enough=lambda: False) is None:
+    while survey.step(*place, agenda, NOW, busy=False, asked=lambda: asked, enough=lambda: False) is None:
         pass
     assert set(agenda.take_many(NOW, 10).news) == {"b", "c"}

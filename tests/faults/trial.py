@@ -77,7 +77,7 @@ def _play(world: World, workload: str) -> None:
     with world.later():
         script.prepare(world)
     world.disk.armed = True
-    with small_steps():
+    with small_steps(beside=script.beside):
         for step in script.steps:
             step(world)
             world.rest()

@@ -19,10 +19,11 @@ RUNNING: dict[str, object] = {"end_time": None, "final_result": None}
 
 
 class Workload(NamedTuple):
-    """prepare: before any fault. steps: under it."""
+    """prepare: before any fault. steps: under it. beside: the log is moved while the engine works, in any order."""
 
     prepare: Step
     steps: tuple[Step, ...]
+    beside: bool = False
 
 
 def _failed(execution_id: str) -> dict[str, Any]:
@@ -155,6 +156,7 @@ WORKLOADS: dict[str, Workload] = {
         _nothing, (_some, _change, _queue, _delete, _give_up, _give_up, _delete_given_up, _late_result, World.restart)
     ),
     "checkpoint": Workload(_nothing, (_many, _many_again, _some, World.restart)),
+    "beside": Workload(_nothing, (_many, _many_again, _some, _many, World.restart), beside=True),
     "migration": Workload(_large_and_populated, (_migrate, _change)),
     "replay": Workload(_left_without_database, (_nothing, _late_result)),
     "restart": Workload(_populated, (World.restart, _change, World.restart, _delete, World.restart)),
@@ -163,11 +165,15 @@ WORKLOADS: dict[str, Workload] = {
 
 
 @contextmanager
-def small_steps() -> Iterator[None]:
-    """Batches, and the log before it is moved into the database, so small that there are many of each."""
+def small_steps(*, beside: bool) -> Iterator[None]:
+    """Batches, and the log before it is moved into the database, so small that there are many of each.
+
+    Not `beside`, all operations come in the same order each time.
+    """
     kept = patrol.BATCH, books.BUSY_WAL_BYTES, books.BESIDE_WAL_BYTES, Checkpoint.begin
     patrol.BATCH, books.BUSY_WAL_BYTES, books.BESIDE_WAL_BYTES = 6, 64 << 10, 64 << 10
-    Checkpoint.begin = _at_once  # type: ignore[method-assign]
+    if not beside:
+        Checkpoint.begin = _at_once  # type: ignore[method-assign]
     try:
         yield
     finally:

@@ -11,7 +11,10 @@ from reevd import database
 
 
 class Checkpoint:
-    """On a connection of its own, which is open as long as this stands: of the same database, wherever that goes."""
+    """On a connection of its own, which is open as long as this stands: of the same database, wherever that goes.
+
+    `begin`, `wait` until none is under way, `end`.
+    """
 
     def __init__(self, path: str, vfs: str | None = None) -> None:
         self._db = database.connect(path, vfs)
@@ -53,7 +56,8 @@ class Checkpoint:
     def end(self) -> int | None:
         """Ends one that is no longer under way. Raises apsw.Error, as the disk did.
 
-        Returns how many pages of the log are in the database by now; None where somebody still needs them in the log.
+        Returns how many pages of the log are in the database by now; None where not all are: a reader needs
+        the rest in the log, or somebody else moves it.
         """
         moved, error = self._moved, self._error
         self._thread = self._moved = self._error = None

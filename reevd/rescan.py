@@ -15,9 +15,8 @@ from reevd.model import Problem
 from reevd.names import EXECUTION_ID, classify, printable
 from reevd.store import Store
 
-TICK_NS = (
-    10_000_000  # files are stamped with the time of the kernel's last tick, of which there are 100 a second or more
-)
+# Files are stamped with the time of the kernel's last tick, of which there are 100 a second or more.
+TICK_NS = 10_000_000
 
 
 class Rescan:

@@ -23,6 +23,7 @@ from reevd.engine import Engine
 from reevd.errors import ConfigError
 from reevd.feed.keeper import Keeper
 from reevd.feed.outbox import OUTBOX
+from reevd.owners import user_ids
 from reevd.runs.carried import carry
 from reevd.runs.executor import Executor, Start
 from reevd.runs.launch import detect
@@ -31,7 +32,7 @@ from reevd.runs.spool import Spool
 
 FEED = tuple(field.name for field in fields(Settings) if field.name.startswith(("forward_", "notice_")))
 PLACES = ("sessions_dir", "benchmarks_dir", "database", "socket", "log_format", "admin_group", "runner", "porter")
-RESTART = (*FEED, *PLACES, "connections_per_user")
+RESTART = (*FEED, *PLACES, "connections_per_user", "writers")
 """Settings that only a new process can take on."""
 # A migration reads and writes all there is: at this many bytes a second on the slowest of disks.
 SLOWEST, LEAST_SECONDS = 1 << 20, 60
@@ -43,7 +44,7 @@ def tuning(settings: Settings) -> tuple[Limits, Bounds, Pace]:
     """What of the settings the engine may be told while it runs."""
     return (
         Limits(settings.silence_seconds, settings.total_seconds),
-        Bounds(settle_ns=int(settings.settle_seconds * 1e9)),
+        Bounds(settle_ns=int(settings.settle_seconds * 1e9), writers=user_ids(settings.writers, os.geteuid())),
         Pace(settings.rescan_seconds, settings.poll_seconds),
     )
 
@@ -71,6 +72,7 @@ def start_server(settings: Settings, listen_fd: int, link_fd: int) -> subprocess
         "connections_per_user": settings.connections_per_user,
         "admin_gid": _gid(settings.admin_group),
         "started_at": Clock().now(),
+        "writers": settings.writers,
     }
     command = [sys.executable, "-m", "reevd.api.serve", orjson.dumps(arguments).decode()]
     return subprocess.Popen(command, pass_fds=(listen_fd, link_fd), stdin=subprocess.DEVNULL)

@@ -6,12 +6,16 @@ from typing import NamedTuple
 
 
 class Bounds(NamedTuple):
-    """What is read of a file at most, and how long after its last change a reading counts."""
+    """What is read of a file at most, and how long after its last change a reading counts.
+
+    writers: ids of the users whose files are read; none: everyone's
+    """
 
     settle_ns: int = 2_000_000_000
     session_bytes: int = 16 << 20
     otel_bytes: int = 256 << 20
     budget: int = 8 << 20
+    writers: frozenset[int] = frozenset()
 
 
 class Pace(NamedTuple):

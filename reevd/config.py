@@ -64,6 +64,9 @@ OPTIONS = (
     Option(
         "porter", "", "socket of the unit that starts runners outside of this one's sandbox (default: start them here)"
     ),
+    Option(
+        "writers", (), "users whose files are read, besides root's and the daemon's own; a list (default: everyone)"
+    ),
     Option("connections_per_user", 128, "at most so many connections to the socket of one user", least=1),
     Option(
         "forward_endpoint",
@@ -100,6 +103,7 @@ class Settings:
     stop_seconds: float
     runner: str
     porter: str
+    writers: tuple[str, ...]
     connections_per_user: int
     forward_endpoint: str
     forward_rate: float

@@ -10,7 +10,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import islice
 
 from reevd.errors import UnreadableError
@@ -121,16 +121,16 @@ class Folder:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self.descriptor)
 
-    def open(self, name: str) -> OpenFile | None:
-        """The file, or None where there is none.
+    def open(self, name: str, writers: Collection[int] = ()) -> OpenFile | None:
+        """The file, or None where there is none. writers: ids of the users whose files are opened; none: everyone's.
 
         Raises UnreadableError for what is no plain file of one name (kinds `link`, `special`, `permission`,
-        `io`), TransientError where looking again may help.
+        `io`) or belongs to another user (`owner`), TransientError where looking again may help.
         """
         try:
             # Before it is opened too: another name of our own database must not even be closed, since that
             # would drop SQLite's locks on it.
-            _check(os.stat(name, dir_fd=self.descriptor, follow_symlinks=False))
+            _check(os.stat(name, dir_fd=self.descriptor, follow_symlinks=False), writers)
             descriptor = os.open(name, OPEN, dir_fd=self.descriptor)
         except FileNotFoundError:
             return None
@@ -138,7 +138,7 @@ class Folder:
             raise _refusal(name, error) from error
         status = os.fstat(descriptor)
         try:
-            _check(status)
+            _check(status, writers)
         except UnreadableError:
             # What got a second name only now may be our own database: left open, it keeps SQLite's locks.
             if status.st_nlink == 1 or not stat.S_ISREG(status.st_mode):
@@ -162,13 +162,17 @@ def _one_by_one(entries: list[os.DirEntry[str]]) -> tuple[list[str], list[int]]:
     return names, found
 
 
-def _check(status: os.stat_result) -> None:
+def _check(status: os.stat_result, writers: Collection[int]) -> None:
     if stat.S_ISLNK(status.st_mode):
         raise UnreadableError("link", "it is a symbolic link: reevd reads only plain files")
     if not stat.S_ISREG(status.st_mode):
         raise UnreadableError("special", "it is no regular file")
     if status.st_nlink > 1:
         raise UnreadableError("link", f"it has {status.st_nlink} names (hard links): copy it instead")
+    if writers and status.st_uid not in writers:
+        raise UnreadableError(
+            "owner", f"it belongs to user {status.st_uid}, who is not among `writers` of the settings"
+        )
 
 
 def _refusal(name: str, error: OSError) -> Exception:

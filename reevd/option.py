@@ -9,6 +9,7 @@ from typing import Any
 from reevd.errors import ConfigError
 from reevd.feed.address import check_address
 from reevd.feed.outcome import TERMINAL, check_command
+from reevd.owners import user_ids
 
 ADDRESSES = ("forward_endpoint", "notice_webhook")
 
@@ -80,6 +81,11 @@ def _list(option: Option, value: Any, where: str) -> tuple[str, ...]:
         raise ConfigError("reading", where, f"{value!r} is no list of texts", hint)
     if option.name == "notice_statuses" and (unknown := sorted(set(found) - set(TERMINAL))):
         raise ConfigError("reading", where, f"{unknown[0]!r} is no status that ends a run", hint)
+    if option.name == "writers":
+        try:
+            user_ids(found, 0)
+        except KeyError as error:
+            raise ConfigError("reading", where, f"{error.args[0]}", "users of this host, by name or number") from None
     if option.name == "notice_command":
         try:
             check_command(found)

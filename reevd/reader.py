@@ -115,7 +115,7 @@ class Reader:
         self, memory: _Memory, execution_id: str, old: FileRow | None, name: str, now: int, began_ns: int
     ) -> Part:
         try:
-            file = self.folder.open(name)
+            file = self.folder.open(name, self.bounds.writers)
         except UnreadableError as error:
             # Not the content but the file itself is refused: no waiting will mend it.
             memory.session, memory.session_at = error.message, None
@@ -153,7 +153,7 @@ class Reader:
             old = stored.get(name)
             known = known or old
             try:
-                if file := self.folder.open(name):
+                if file := self.folder.open(name, self.bounds.writers):
                     return file, Part(name, old, file.fingerprint)
             except UnreadableError as error:
                 return None, Part(name, old, problem=Problem(name, execution_id, error.kind, error.message))

@@ -10,13 +10,13 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import apsw
 
 from reevd import restore
-from reevd.bounds import DEFAULT_BOUNDS
+from reevd.bounds import DEFAULT_BOUNDS, Bounds
 from reevd.clock import Clock
 from reevd.database import damage
 from reevd.derive import DEFAULT_LIMITS
@@ -24,6 +24,7 @@ from reevd.errors import ReevdError
 from reevd.files import Folder
 from reevd.journal import Journal
 from reevd.names import classify
+from reevd.owners import user_ids
 from reevd.reader import Reader
 from reevd.reconciler import Reconciler
 from reevd.store import Store
@@ -61,18 +62,19 @@ class Verdict(NamedTuple):
     differences: list[Difference]
 
 
-def verify(sessions: str, database: str) -> Verdict:
-    """Raises VerifyError where folder, journal or database cannot be read."""
+def verify(sessions: str, database: str, writers: Sequence[str] = ()) -> Verdict:
+    """writers: as in the daemon's settings. Raises VerifyError where folder, journal or database cannot be read."""
     try:
         with tempfile.TemporaryDirectory(prefix="reevd-verify-") as scratch:
-            return _verify(sessions, database, scratch)
+            bounds = DEFAULT_BOUNDS._replace(writers=user_ids(writers, os.stat(database).st_uid))
+            return _verify(sessions, database, scratch, bounds)
     except (OSError, apsw.Error) as error:
         raise VerifyError(
             "verifying", f"{database} against {sessions}", error, "run it as the daemon's own user, or root"
         ) from error
 
 
-def _verify(sessions: str, database: str, scratch: str) -> Verdict:
+def _verify(sessions: str, database: str, scratch: str, bounds: Bounds) -> Verdict:
     stored = apsw.Connection(database, flags=apsw.SQLITE_OPEN_READONLY)
     stored.set_busy_timeout(10_000)
     if wrong := damage(stored):
@@ -83,7 +85,7 @@ def _verify(sessions: str, database: str, scratch: str) -> Verdict:
         shutil.copyfile(database + ".journal", journal_copy)
     folder, journal, store = Folder(sessions), Journal(journal_copy), Store(os.path.join(scratch, "computed"))
     try:
-        return _compare(folder, journal, store, stored)
+        return _compare(Reader(folder, bounds), journal, store, stored)
     finally:
         folder.close()
         stored.close()
@@ -91,10 +93,10 @@ def _verify(sessions: str, database: str, scratch: str) -> Verdict:
         journal.close()
 
 
-def _compare(folder: Folder, journal: Journal, store: Store, stored: apsw.Connection) -> Verdict:
+def _compare(reader: Reader, journal: Journal, store: Store, stored: apsw.Connection) -> Verdict:
     restore.replay(store, journal, Clock().now())
-    reader, reconciler = Reader(folder, DEFAULT_BOUNDS), Reconciler(store, journal, DEFAULT_LIMITS)
-    waiting = sorted(_everything(folder, store, stored))
+    reconciler = Reconciler(store, journal, DEFAULT_LIMITS)
+    waiting = sorted(_everything(reader.folder, store, stored))
     differences = list[Difference]()
     for attempt in range(TRIES):
         if attempt:

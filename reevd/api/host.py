@@ -54,7 +54,7 @@ class Host:
                 "timestamp": rfc3339(now),
                 "version": __version__,
                 "uptime_seconds": (now - self._service.started_at) / SECOND,
-                "watch": {"path": self._service.sessions, **watch},
+                "watch": {"path": self._service.sessions, "writers": self._service.writers, **watch},
                 "database": {
                     "path": self._service.database,
                     "size_bytes": _size(self._service.database),

@@ -61,7 +61,7 @@ def _raise_limit() -> None:
 
 
 async def serve(arguments: dict[str, Any]) -> None:
-    names = ("database", "sessions", "admin_gid", "started_at")
+    names = ("database", "sessions", "admin_gid", "started_at", "writers")
     service = Service(*(arguments[name] for name in names))
     bounds = Bounds(**arguments.get("bounds", {}))
     gate = Gate(arguments["connections_per_user"], CONNECTIONS)

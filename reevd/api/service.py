@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,11 +22,13 @@ from reevd.link import LinkError, ServerEnd
 class Service:
     """`end` of the link is set once the server runs; until then, and when the engine is silent, health says so.
 
-    started_at: microseconds since 1970; database and sessions folder: absolute paths
+    started_at: microseconds since 1970; database and sessions folder: absolute paths; writers: as in the settings
     """
 
-    def __init__(self, database: str, sessions: str, admin_gid: int | None, started_at: int) -> None:
-        self.database, self.sessions = database, sessions
+    def __init__(
+        self, database: str, sessions: str, admin_gid: int | None, started_at: int, writers: Sequence[str] = ()
+    ) -> None:
+        self.database, self.sessions, self.writers = database, sessions, writers
         self.started_at, self._admin_gid = started_at, admin_gid
         self._query: Query | None = None
         self.end: ServerEnd | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import time
 from argparse import ArgumentParser
@@ -83,7 +84,7 @@ def verify(shell: Shell) -> int:
 
     settings = config.load(_flags(shell), os.environ)
     log.silence()
-    found = proof.verify(settings.sessions_dir, settings.database)
+    found = proof.verify(settings.sessions_dir, settings.database, settings.writers)
     rows = [(d.execution_id, d.field, render.short(d.stored), render.short(d.computed)) for d in found.differences]
     text = (
         f"{render.counted(found.executions, 'execution')}: the database says of all of them what their files say\n"
@@ -106,6 +107,7 @@ def _flags(shell: Shell) -> list[str]:
         with contextlib.suppress(*(() if shell.asked.socket else (UnreachableError, RefusedError))):
             found = shell.get("/health")
             given = {"sessions_dir": found["watch"]["path"], "database": found["database"]["path"]}
+            given["writers"] = json.dumps(found["watch"]["writers"])
     return [flag for name, value in given.items() for flag in (f"--{name.replace('_', '-')}", value)]
 
 

@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 
 import apsw
+import pytest
 
 from reevd.schema import COLUMNS
-from tests.harness import Daemon, leave, session
+from tests.harness import Daemon, daemon, leave, session, wait_until
 from tests.integration.test_database import index
 
 OTHERS = COLUMNS.removeprefix("execution_id,")
@@ -54,6 +55,24 @@ def test_a_sound_database_is_proved(tmp_path: Path) -> None:
     assert done.stdout.startswith("4 executions: the database says of all of them")
     assert done.stdout.splitlines()[1].startswith("logs/state/reevd.sqlite3, against ")
     assert json.loads(verify(tmp_path, "--json").stdout) == {"executions": 4, "differences": []}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_files_of_users_whose_are_not_read_are_no_difference(tmp_path: Path) -> None:
+    with daemon(tmp_path, settle_seconds=0.05, writers='["12345"]') as running:
+        for name, owner in (("ours", 0), ("theirs", 12345), ("strange", 54321)):
+            hidden = running.sessions / name
+            hidden.write_text(json.dumps(session(name)))
+            os.chown(hidden, owner, -1)
+            hidden.rename(running.sessions / f"session_{name}.json")
+        running.wait_for("ours", "Completed")
+        running.wait_for("theirs", "Completed")
+        wait_until(lambda: running.get("/api/v1/problems")["items"], "the stranger's is shown")
+        assert [p["kind"] for p in running.get("/api/v1/problems")["items"]] == ["owner"]
+        assert running.get("/api/v1/health")["watch"]["writers"] == ["12345"]
+        done = verify(tmp_path, "--socket", str(running.socket))
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert running.execution("strange") is None
 
 
 def test_an_end_that_no_file_tells_is_no_difference(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from reevd.bounds import Bounds
 from tests.harness import leave
 from tests.integration.conftest import Bench
 from tests.integration.hostile import GOOD, NAMES, OTEL, SESSION, goes_on, is_shown, shown
@@ -118,6 +119,18 @@ def test_trouble_that_was_taken_away_is_over(bench: Bench, name: str, left: tupl
     bench.until(lambda: not bench.problems(), "it is over")
     wanted = None if not left else "Completed" if SESSION in left else "Running"
     bench.until(lambda: bench.status("x") == wanted, "what was left is known")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_files_of_others_than_the_named_users_are_refused_and_heal(bench: Bench, name: str) -> None:
+    strangers = Bounds(settle_ns=50_000_000, writers=frozenset({os.geteuid() + 1}))
+    bench.bounds = strangers
+    engine = bench.start()
+    (bench.sessions / name).write_text(GOOD if name == SESSION else "")
+    is_shown(bench, name, "owner")
+    assert bench.status("x") is None
+    engine.tune(bench.limits, strangers._replace(writers=frozenset({os.geteuid()})), bench.pace)
+    bench.until(lambda: bench.status("x") in ("Completed", "Running") and not bench.problems(), "it healed")
 
 
 def test_oversized_telemetry_is_shown_with_its_execution(bench: Bench) -> None:

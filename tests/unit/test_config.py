@@ -68,6 +68,7 @@ def test_runner_and_daemon_share_a_variable() -> None:
         ("log_format: xml\n", "unknown"),
         ("sessions_dir: ''\n", "no text"),
         ("socket: 7\n", "no text"),
+        ("writers: [nobody-of-that-name]\n", "nobody-of-that-name"),
     ],
 )
 def test_what_cannot_be_used_is_said(tmp_path: Path, text: str, said: str) -> None:

@@ -15,7 +15,7 @@ from tests.harness import ROOT
 # Lowest first. A module may import from the lines above its own, never from its own line or below.
 LAYERS = (
     "__init__",
-    "origin",
+    "origin owners",
     "errors model fingerprint bounds health exposition views.terminal",
     "times names agenda yaml_text case",
     "session_file",

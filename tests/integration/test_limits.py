@@ -44,6 +44,7 @@ class Server:
             "log_format": "json",
             "connections_per_user": per_user,
             "admin_gid": None,
+            "writers": [],
             "started_at": 0,
             "bounds": bounds,
         }

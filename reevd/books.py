@@ -45,6 +45,7 @@ class Books:
         self.lost: str | None = None
         self._compaction: Compaction | None = None
         self._looks, self._logged = 0, 0
+        self._long = False  # all of the log may be moved, and its file keep its space
         self.journal = Journal(self.path + ".journal")
         self._open()
 
@@ -123,7 +124,9 @@ class Books:
         logged = self.store.wal_bytes
         self._looks = self._looks + 1 if idle and logged == self._logged else 0
         self._logged = logged
-        if self._checkpoint.begun or logged <= (0 if self._resting else CALM_WAL_BYTES if idle else BUSY_WAL_BYTES):
+        if self._checkpoint.begun or not (
+            logged or self._long if self._resting else logged > (CALM_WAL_BYTES if idle else BUSY_WAL_BYTES)
+        ):
             return
         self._begin_moving(logged)
 
@@ -152,7 +155,7 @@ class Books:
 
     def _move(self) -> None:
         """What is in the log, or left there."""
-        self.store.checkpoint(truncate=self._resting)
+        self._long = not (self.store.checkpoint(truncate=self._resting) and self._resting)
         if self._resting:
             give_back()
 

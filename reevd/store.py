@@ -216,8 +216,8 @@ class Store:
             self.db.executemany("DELETE FROM benchmarks WHERE id = ?", [(i,) for i in (*gone, *(b.id for b in rows))])
             self.db.executemany("INSERT INTO benchmarks VALUES (?,?,?,?,?,?)", rows)
 
-    def checkpoint(self, *, truncate: bool) -> None:
-        """Moves the log into the database; `truncate` also gives its space back, where no reader needs it."""
+    def checkpoint(self, *, truncate: bool) -> bool:
+        """Moves the log into the database; `truncate` also gives its space back. False where a reader needs it."""
         mode = apsw.SQLITE_CHECKPOINT_TRUNCATE if truncate else apsw.SQLITE_CHECKPOINT_PASSIVE
         self.db.set_busy_timeout(0)  # a reader that takes its time must not make the engine wait
         try:
@@ -225,8 +225,10 @@ class Store:
                 log, moved = self.db.wal_checkpoint(mode=mode)
                 if log == moved:
                     self.wal_bytes = 0
+                    return True
         finally:
             self.db.set_busy_timeout(database.BUSY_MS)
+        return False
 
     def _committed(self, _db: apsw.Connection, _name: str, frames: int) -> int:
         self.wal_bytes = frames * self.page

@@ -93,6 +93,8 @@ def test_no_result_waits_while_the_log_is_moved(bench: Bench, disk: SlowDisk) ->
     assert not disk.impatient, "it was stored only once the disk had done"
     disk.go.set()
     all_is_moved(bench)
+    log = bench.database.with_name(f"{bench.database.name}-wal")
+    bench.until(lambda: log.stat().st_size == 0, "at rest its space is given back")
 
 
 def all_is_moved(bench: Bench) -> None:

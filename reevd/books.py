@@ -124,11 +124,10 @@ class Books:
         logged = self.store.wal_bytes
         self._looks = self._looks + 1 if idle and logged == self._logged else 0
         self._logged = logged
-        if self._checkpoint.begun or not (
-            logged or self._long if self._resting else logged > (CALM_WAL_BYTES if idle else BUSY_WAL_BYTES)
-        ):
-            return
-        self._begin_moving(logged)
+        much = logged > (CALM_WAL_BYTES if idle else BUSY_WAL_BYTES)
+        any_left = self._resting and (logged or self._long)
+        if (much or any_left) and not self._checkpoint.begun:
+            self._begin_moving(logged)
 
     @property
     def _resting(self) -> bool:

@@ -68,6 +68,6 @@ class Checkpoint:
     def close(self) -> None:
         """Ends it, finished or not."""
         with contextlib.suppress(apsw.Error):
-            while not self.wait(0.05):
-                self._db.interrupt()
+            if self._thread is not None:
+                database.interrupt(self._db, self._thread)
             self._db.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 
 import apsw
 
@@ -20,6 +21,13 @@ def damage(db: apsw.Connection) -> str | None:
     """
     said: str = db.execute("PRAGMA integrity_check(1)").get
     return None if said == "ok" else said
+
+
+def interrupt(db: apsw.Connection, thread: threading.Thread) -> None:
+    """Until the thread has ended, whatever it does with that connection."""
+    while thread.is_alive():
+        db.interrupt()
+        thread.join(0.05)
 
 
 def connect(path: str, vfs: str | None = None) -> apsw.Connection:

@@ -7,7 +7,7 @@ import threading
 
 import apsw
 
-from reevd.database import damage
+from reevd.database import damage, interrupt
 
 
 class Inspection:
@@ -39,7 +39,5 @@ class Inspection:
     def close(self) -> None:
         """Ends it, finished or not."""
         with contextlib.suppress(apsw.ConnectionClosedError):
-            while self.under_way:
-                self._db.interrupt()
-                self._thread.join(0.05)
+            interrupt(self._db, self._thread)
             self._db.close()

@@ -85,7 +85,7 @@ def _list(option: Option, value: Any, where: str) -> tuple[str, ...]:
         try:
             user_ids(found, 0)
         except KeyError as error:
-            raise ConfigError("reading", where, f"{error.args[0]}", "users of this host, by name or number") from None
+            raise ConfigError("reading", where, error.args[0], "users of this host, by name or number") from None
     if option.name == "notice_command":
         try:
             check_command(found)

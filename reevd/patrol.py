@@ -148,7 +148,7 @@ class Patrol:
         ahead = ahead.without(set(asked).intersection(batch))  # there is news of them since that look
         if asked or batch:
             # What was heard of one before it was asked for, no look has answered yet.
-            alone.difference_update(asked, self._ahead)
+            alone.difference_update(asked, self._ahead.asked)
             self._go(list(dict.fromkeys((*asked, *batch))), now, ahead, alone)
         else:
             due = self.agenda.take(now, most)

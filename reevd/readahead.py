@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import structlog
@@ -108,10 +108,6 @@ class ReadAhead:
         """How many executions are looked at by now."""
         return sum(len(asked.execution_ids) for asked in self._asked)
 
-    def __iter__(self) -> Iterator[str]:
-        """The executions that are looked at by now."""
-        return (execution_id for asked in self._asked for execution_id in asked.execution_ids)
-
     @property
     def asked(self) -> dict[str, int]:
         """The executions that are looked at by now, with the time at which that was asked for, nanoseconds."""
@@ -171,7 +167,7 @@ class ReadAhead:
     def close(self) -> list[str]:
         """Ends the process. Returns what it was asked for and nobody has looked at."""
         self._end()
-        left = list(self)
+        left = list(self.asked)
         self._asked.clear()
         return left
 

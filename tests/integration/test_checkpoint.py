@@ -123,6 +123,7 @@ def test_without_a_thread_the_engine_moves_it_itself(bench: Bench, disk: SlowDis
         leave_many(bench, "first")
         bench.until(lambda: bench.status("first-99") == "Completed", "all is stored")
         all_is_moved(bench)
+    assert disk.inline > 0
 
 
 def test_another_who_moves_it_is_no_failure(bench: Bench, disk: SlowDisk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -237,7 +237,7 @@ def _until_asked(bench: Bench, asked: list[int]) -> None:
 
 def _under_way(engine: Engine) -> list[str]:
     """Which executions are looked at ahead by now."""
-    return list(engine.patrol._ahead)
+    return list(engine.patrol.asked())
 
 
 def test_what_was_seen_meanwhile_does_not_go_back(bench: Bench, asked: list[int]) -> None:

@@ -147,7 +147,7 @@ def marks(names: Sequence[str], found: Sequence[Any]) -> list[int]:
     Mutant(
         "telemetry that was news before is not looked for",
         "reevd/patrol.py",
-        "            alone.difference_update(asked, self._ahead)\n",
+        "            alone.difference_update(asked, self._ahead.asked)\n",
         "",
         (AHEAD + "telemetry_that_was_news_before_is_looked_for_though_only_the_session_file_is_news_since",),
     ),

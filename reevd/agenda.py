@@ -63,6 +63,11 @@ class Agenda:
             self._at[execution_id] = at
             heapq.heappush(self._heap, (at, execution_id))
 
+    def put_off(self, execution_ids: Iterable[str], at: int) -> None:
+        """Many at a time."""
+        for execution_id in execution_ids:
+            self.add_later(execution_id, at)
+
     def hurry(self) -> None:
         """Everything is due now."""
         self.add(self._at)
@@ -75,7 +80,7 @@ class Agenda:
         Not both, since second looks may have to be synced, and news would wait for that.
         """
         second = self._second(now, self._few(most)) if self._owed or not self._news else []
-        self._owed = not second
+        self._owed = not second and bool(self._heap) and self._heap[0][0] <= now  # these waited for the news
         return Batch([], frozenset(), second) if second else self._news_batch(most, [])
 
     def take_many(self, now: int, most: int) -> Batch:

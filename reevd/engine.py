@@ -63,7 +63,7 @@ class Engine:
         self._background = Background()
         self.books = Books(database, self.clock, limits, vfs)
         self._lookout = Lookout(folder, self.poll)
-        self.patrol = Patrol(self.books, self.clock, self._lookout.folder, bounds)
+        self.patrol = Patrol(self.books, self.clock, self._lookout.folder, bounds, lambda: bool(self.poll.poll(0, 1)))
 
     def tune(self, limits: Limits, bounds: Bounds, pace: Pace) -> None:
         """Takes other settings from the next round on."""

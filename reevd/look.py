@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import NamedTuple
 
 from reevd.change import Change
@@ -46,12 +46,14 @@ def look(
     made: Mapping[str, Decision] = NONE_MADE,
     held: Container[str] = (),
     alone: Container[str] = (),
+    give_way: Callable[[], bool] | None = None,
 ) -> Looks:
     """Reads them all, then weighs them all, which takes a quarter less time than one after the other.
 
-    The arguments are `weigh`'s, for many. alone: those whose telemetry is not to be looked for
+    The arguments are `weigh`'s, for many. alone: those whose telemetry is not to be looked for. give_way: whether
+    something has come that is more urgent than these; asked after each was read, and then all of them are left
     """
-    found = _read(reader, execution_ids, now, stamp, known, alone, bounded=not made)
+    found = _read(reader, execution_ids, now, stamp, known, alone, give_way, bounded=not made)
 
     def weighed(execution_id: str, reading: Reading) -> Change:
         return weigh(
@@ -112,6 +114,7 @@ def _read(
     stamp: int,
     known: Known,
     alone: Container[str],
+    give_way: Callable[[], bool] | None,
     *,
     bounded: bool,
 ) -> _Found:
@@ -130,6 +133,8 @@ def _read(
             found.hindered[execution_id] = error
         except Exception as error:  # noqa: BLE001 - one poisoned file must not stop the others
             found.failed[execution_id] = error
+        if give_way and give_way():
+            return _Found([], {}, {}, len(execution_ids))
     return found
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 
 from reevd.agenda import Agenda
 from reevd.books import Books
@@ -14,9 +13,9 @@ from reevd.files import Folder
 from reevd.first_look import Request
 from reevd.look import NONE_MADE
 from reevd.model import Decision
-from reevd.names import files_of
 from reevd.readahead import ReadAhead
 from reevd.reader import Reader
+from reevd.removal import Removal, remove
 from reevd.rescan import odd_name
 from reevd.times import SECOND
 
@@ -30,15 +29,9 @@ PILE = BATCH
 FEWEST, LONG = 8, SECOND // 2
 # By so many looks the engine's share grows where it waited longer than so many seconds for the others, else it shrinks.
 STEP, WAITED = 16, 0.002
+# Second looks give way so many times in a row: who always does is never done.
+PATIENCE = 4
 REFUSED_FOR = SECOND
-
-
-class Removal(NamedTuple):
-    """Which executions went, with how many bytes of files, and which stayed, with the reason."""
-
-    executions: list[str]
-    bytes: int
-    kept: dict[str, str]
 
 
 class Patrol:
@@ -55,8 +48,11 @@ class Patrol:
     Raises StoringError, and apsw.Error for a damaged database: what was to be looked at is so still.
     """
 
-    def __init__(self, books: Books, clock: Clock, folder: Folder, bounds: Bounds) -> None:
-        self._books, self._clock, self._folder = books, clock, folder
+    def __init__(
+        self, books: Books, clock: Clock, folder: Folder, bounds: Bounds, urgent: Callable[[], bool] = bool
+    ) -> None:
+        """`urgent`: whether something has come that goes before second looks."""
+        self._books, self._clock, self._folder, self._urgent = books, clock, folder, urgent
         self._reader, self._ahead = Reader(folder, bounds), ReadAhead(folder.descriptor)
         self._refused: str | None = None
         self._refused_at = self._share = 0
@@ -65,7 +61,7 @@ class Patrol:
         self.changed: Callable[[list[str]], None] = lambda _ids: None
         self.measure: Callable[[list[float], float], None] = lambda _latencies, _transaction: None
         self.held: Container[str] = ()
-        self.judges, self.written = False, 0
+        self.judges, self.written, self._gave_way = False, 0, 0
         self.odd: list[bytes] = []
 
     @property
@@ -152,7 +148,7 @@ class Patrol:
             self._go(list(dict.fromkeys((*asked, *batch))), now, ahead, alone)
         else:
             due = self.agenda.take(now, most)
-            self._go(due.ids, now, alone=due.alone)
+            self._go(due.ids, now, alone=due.alone, patiently=bool(due.second))
         self._ahead.tidy(now)
         if laden:
             took = self._clock.now() - began
@@ -163,11 +159,19 @@ class Patrol:
         elif not self.pending:
             self._most = FEWEST
 
-    def _go(self, batch: list[str], now: int, ahead: FirstLooks = NO_FIRST_LOOKS, alone: Collection[str] = ()) -> None:
+    def _go(
+        self,
+        batch: list[str],
+        now: int,
+        ahead: FirstLooks = NO_FIRST_LOOKS,
+        alone: Collection[str] = (),
+        *,
+        patiently: bool = False,
+    ) -> None:
         if not batch:
             return
         try:
-            self._look(batch, now, ahead=ahead, alone=alone)
+            self._look(batch, now, ahead=ahead, alone=alone, patiently=patiently)
         except Exception:
             self.agenda.add(batch)
             raise
@@ -180,36 +184,13 @@ class Patrol:
         """At once, at one."""
         self._look([execution_id], self._clock.now())
 
-    def remove(self, execution_ids: list[str], *, dry: bool) -> Removal:
-        """Removes executions for good: their files first, so that what is cut short comes back and goes again.
-
-        One whose files are not as they were read stays, and is looked at. A dry one removes nothing.
-        """
+    def remove(self, execution_ids: Sequence[str], *, dry: bool) -> Removal:
+        """Removes executions for good, but for those whose files changed since they were read. A dry one does not."""
         self._recall()  # what was found before they went must not be stored after it
-        known = self._books.store.known(execution_ids)
-        going, kept, size = list[str](), dict[str, str](), 0
-        for execution_id in execution_ids:
-            names = files_of(execution_id)
-            try:
-                found = {name: self._folder.fingerprint(name) for name in names}
-                if any(
-                    f and (name not in known.files or known.files[name].fingerprint != f) for name, f in found.items()
-                ):
-                    self.agenda.add([execution_id])
-                    kept[execution_id] = "its files changed since they were read"
-                    continue
-                for name in () if dry else names:
-                    self._folder.remove(name)
-            except OSError as error:
-                kept[execution_id] = f"its files cannot be removed: {error.strerror}: see the folder's owner and mode"
-                continue
-            going.append(execution_id)
-            size += sum(f.size for f in found.values() if f)
-        if going and not dry:
-            self._books.reconciler.forget(going)
-            for execution_id in going:
-                self._reader.forget(execution_id)
-        return Removal(going, size, kept)
+        removal = remove(self._books, self._folder, self.agenda, execution_ids, dry=dry)
+        for execution_id in () if dry else removal.executions:
+            self._reader.forget(execution_id)
+        return removal
 
     def _look(
         self,
@@ -218,7 +199,10 @@ class Patrol:
         made: Mapping[str, Decision] = NONE_MADE,
         ahead: FirstLooks = NO_FIRST_LOOKS,
         alone: Collection[str] = (),
+        *,
+        patiently: bool = False,
     ) -> None:
+        give_way = self._urgent if patiently and self._gave_way < PATIENCE else None
         self._ahead.outdate(batch)
         outcome = self._books.reconciler.look(
             self._reader,
@@ -230,6 +214,7 @@ class Patrol:
             held=self.held,
             ahead=ahead,
             alone=alone,
+            give_way=give_way,
         )
         # In step with others: each sync for a few at once, and seldom while news waits.
         stride = self.bounds.settle_ns // 2_000 or 1
@@ -237,7 +222,11 @@ class Patrol:
             at = now + wait // 1000
             # Who has more to read comes first, and again until all is read: else many would hold their part at once.
             self.agenda.add_later(execution_id, at + -at % stride if wait else 0)
-        self.agenda.add(outcome.left)
+        if patiently:
+            self._gave_way = self._gave_way + 1 if give_way and outcome.left else 0
+            self.agenda.put_off(outcome.left, now)
+        else:
+            self.agenda.add(outcome.left)
         if outcome.refused:
             self._refused, self._refused_at = outcome.refused, now
         if outcome.written:

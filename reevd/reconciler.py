@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import apsw
@@ -78,11 +78,13 @@ class Reconciler:
         held: Container[str] = (),
         ahead: FirstLooks = NO_FIRST_LOOKS,
         alone: Collection[str] = (),
+        give_way: Callable[[], bool] | None = None,
     ) -> Outcome:
         """Looks at the executions of `batch`. `stamp`: nanoseconds, on the clock that stamps files.
 
         made: decisions to store with what they make of their executions. held: those that are about to be started.
-        ahead: first looks that were taken since these were to be looked at. alone: of whose telemetry nothing was heard
+        ahead: first looks that were taken since these were to be looked at. alone: of whose telemetry nothing was
+        heard. give_way: whether there is something more urgent than all of these, which are left then
         """
         if ahead.executions:
             ahead = ahead.without(self._store.standing([row[0] for row in ahead.executions]))
@@ -103,6 +105,7 @@ class Reconciler:
             made=made,
             held=held,
             alone=alone,
+            give_way=give_way,
         )
         changes = looks.changes
         for execution_id, error in looks.failed.items():

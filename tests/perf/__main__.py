@@ -22,7 +22,7 @@ Measure = Callable[[], list[Result]]
 def measures(*, small: bool) -> dict[str, Measure]:
     part = 10 if small else 1
     return {
-        "latency": lambda: ingest.latency(500 // part),
+        "latency": lambda: ingest.latency(2_000 // part),
         "burst": lambda: ingest.burst(50_000 // part),
         "telemetry": lambda: ingest.telemetry(200, 1_000 // part),
         "start": lambda: size.start(200_000 // part),

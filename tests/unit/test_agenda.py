@@ -54,6 +54,15 @@ def test_news_and_second_looks_take_turns() -> None:
     assert all(len({name.partition("-")[0] for name in names}) == 1 for names in taken)
 
 
+def test_news_go_before_a_second_look_that_has_not_waited_for_others() -> None:
+    agenda = Agenda()
+    agenda.add(["before"])
+    assert agenda.take(0, 8).news == ["before"]
+    agenda.add_later("old", 10)
+    agenda.add(["new"])
+    assert [agenda.take(10, 8).ids, agenda.take(10, 8).ids] == [["new"], ["old"]]
+
+
 def test_where_much_waits_second_looks_come_beside_the_news() -> None:
     agenda, most = Agenda(), 4 * BESIDE
     for number in range(100):

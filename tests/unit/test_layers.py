@@ -36,6 +36,7 @@ LAYERS = (
     "restore",
     "reconciler survey",
     "books",
+    "removal",
     "patrol",
     "engine",
     "retention",

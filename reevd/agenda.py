@@ -57,16 +57,11 @@ class Agenda:
         self._alone.difference_update(ids)
 
     def add_later(self, execution_id: str, at: int) -> None:
-        """An earlier time stands. It is not known of which of its files."""
+        """For a second look; 0: before all others. An earlier time stands. It is not known of which of its files."""
         self._alone.discard(execution_id)
         if self._at.get(execution_id, at + 1) > at:
             self._at[execution_id] = at
             heapq.heappush(self._heap, (at, execution_id))
-
-    def put_off(self, execution_ids: Iterable[str], at: int) -> None:
-        """Many at a time."""
-        for execution_id in execution_ids:
-            self.add_later(execution_id, at)
 
     def hurry(self) -> None:
         """Everything is due now."""

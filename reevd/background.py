@@ -24,13 +24,16 @@ class Background:
 
     def __init__(self) -> None:
         self._hurries_until = self._took = self._worked = 0.0
-        self._thread = ThreadPoolExecutor(1, "background", _step_back)
+        self._thread: ThreadPoolExecutor | None = None
         self._cores = len(os.sched_getaffinity(0))
 
     def do(self, work: Callable[[int], None], now: int, *, patiently: bool) -> None:
         """Raises what `work` raises. Not patiently, the caller's own thread works."""
         began = time.monotonic()
-        if not patiently or began < self._hurries_until or _waiting() > FULL * self._cores:
+        patiently = patiently and began >= self._hurries_until and _waiting() <= FULL * self._cores
+        if patiently and self._thread is None:
+            self._thread = _thread()
+        if not patiently or self._thread is None:
             work(now)
             return
         try:
@@ -51,7 +54,17 @@ class Background:
             self._worked += time.thread_time() - began
 
     def close(self) -> None:
-        self._thread.shutdown()
+        if self._thread is not None:
+            self._thread.shutdown()
+
+
+def _thread() -> ThreadPoolExecutor | None:
+    """It lives from now on; None where no thread can be had."""
+    thread = ThreadPoolExecutor(1, "background", _step_back)
+    with suppress(RuntimeError):
+        thread.submit(int)
+        return thread
+    return None
 
 
 def _waiting() -> float:

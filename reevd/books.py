@@ -90,9 +90,14 @@ class Books:
             raise apsw.CorruptError(self._inspection.damage)
         if self.store.moved:
             raise apsw.CorruptError("it was renamed or removed: what is written to it, nobody sees")
+        before = self._clock.base
         jumped = self._clock.step() != 0
         if jumped:
-            restore.align(self.store, self._clock)
+            try:
+                restore.align(self.store, self._clock)
+            except apsw.Error:
+                self._clock.base = before  # it is followed once the deadlines are: at the next look
+                raise
         return jumped
 
     def compact(self, *, removed: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import cache
 
 TOLERATED = 2_000_000  # microseconds by which the wall clock may differ: slewing, not setting
 
@@ -35,6 +36,7 @@ class Clock:
         return jump
 
     @staticmethod
+    @cache
     def boot() -> str:
         """This boot's id: the time since boot means nothing in another."""
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:

@@ -57,7 +57,10 @@ class Compaction:
         os.fsync(self._new)
         # Cut short from here on, the next start replays all of whichever journal it finds; rows that stand stay.
         self._store.note("journal_size", 0)
-        self._store.checkpoint(truncate=False)  # on the disk: an older offset would lead into the middle of the new one
+        # On the disk, since an older offset would lead into the middle of the new one; while a reader is in the way of
+        # that, the next step tries again.
+        if not self._store.checkpoint(truncate=False):
+            return
         self._journal.become(self._path)
         self._store.note("journal_size", self._journal.size)
         os.close(self._new)

@@ -19,9 +19,10 @@ class Inspection:
         self._thread = threading.Thread(target=self._run, name="inspection", daemon=True)
 
     def begin(self) -> None:
-        """Begins, where that has not been done."""
+        """Begins, where that has not been done. Where no thread can be had, the next call tries again."""
         if self._thread.ident is None:
-            self._thread.start()
+            with contextlib.suppress(RuntimeError):
+                self._thread.start()
 
     @property
     def under_way(self) -> bool:

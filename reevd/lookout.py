@@ -15,6 +15,8 @@ from reevd.watch import Watch
 
 # Ticks that a folder may be missing before it is made anew: whoever swaps it for another needs its name to be free.
 MISSING_TICKS = 10
+# Ticks after which events are asked for again where they could not be had: a limit was raised, or others let go.
+UNWATCHED_TICKS = 20
 
 log = structlog.get_logger("reevd.lookout")
 
@@ -46,24 +48,41 @@ class Lookout:
 
     def __init__(self, path: str, poll: select.epoll) -> None:
         self.path, self._poll, self.losses = path, poll, 0
-        self._missing = 0
+        self._missing = self._unwatched = 0
+        self._fresh = False
         os.makedirs(self.path, exist_ok=True)
         self._open()
 
     def _open(self) -> None:
-        self.folder = Folder(self.path)
-        self._in_place = True
-        self._watch: Watch | None = None
-        self.reason: str | None = None
+        """Raises OSError; all is as before then."""
+        folder = Folder(self.path)
         try:
-            self._watch = Watch(self.folder.descriptor)
-            self._poll.register(self._watch.descriptor, select.EPOLLIN)
-        except OSError as error:
-            self.reason = f"inotify cannot be had ({error}): polling instead; see fs.inotify in sysctl"
-        if self.reason is None and (kind := remote(self.folder.descriptor)):
-            self.reason = f"the sessions folder is on {kind}, where other hosts write unseen: polling too"
+            self._remote = remote(folder.descriptor)
+        except OSError:
+            folder.close()
+            raise
+        self.folder, self._in_place = folder, True
+        self._watch: Watch | None = None
+        self._begin_watching()
         if self.reason:
             log.warning("polling", folder=self.path, reason=self.reason)
+
+    def _begin_watching(self) -> None:
+        self.reason: str | None = None
+        try:
+            watch = Watch(self.folder.descriptor)
+        except OSError as error:
+            self.reason = f"inotify cannot be had ({error}): polling instead; see fs.inotify in sysctl"
+            return
+        try:
+            self._poll.register(watch.descriptor, select.EPOLLIN)
+        except OSError as error:
+            watch.close()
+            self.reason = f"nobody can wait for events ({error}): polling instead; see fs.epoll in sysctl"
+            return
+        self._watch = watch
+        if self._remote:
+            self.reason = f"the sessions folder is on {self._remote}, where other hosts write unseen: polling too"
 
     @property
     def watching(self) -> bool:
@@ -74,16 +93,24 @@ class Lookout:
         """Looks whether the path still leads to the folder that is open: some ways to replace it cause no event."""
         self._in_place = self.folder.in_place()
         self._missing = 0 if os.path.lexists(self.path) else self._missing + 1
+        self._unwatched = 0 if self._watch else self._unwatched + 1
+        if self._unwatched == UNWATCHED_TICKS:
+            self._unwatched = 0
+            self._begin_watching()
+            if self._watch:
+                self._fresh = True
+                log.info("watching again", folder=self.path)
 
     def take(self) -> News:
         """What happened since the last call. A folder that was replaced is opened anew."""
         names, lost = self._watch.take() if self._watch else (set[bytes](), False)
         if not self._in_place or (self._watch and not self._watch.alive):
             return self._reopen()  # what the old folder told no longer counts
-        if not names and not lost:
+        fresh, self._fresh = self._fresh, False  # what happened before there was a watch, no event told
+        if not names and not lost and not fresh:
             return NO_NEWS
         self.losses += lost
-        news = News(set(), set(), [], lost)
+        news = News(set(), set(), [], lost or fresh)
         for raw in names:
             name = classify(raw) if raw.startswith(PREFIXES) else None
             if name and name.execution_id:

@@ -223,8 +223,9 @@ class Patrol:
             # Who has more to read comes first, and again until all is read: else many would hold their part at once.
             self.agenda.add_later(execution_id, at + -at % stride if wait else 0)
         if patiently:
-            self._gave_way = self._gave_way + 1 if give_way and outcome.left else 0
-            self.agenda.put_off(outcome.left, now)
+            self._gave_way = self._gave_way + 1 if len(outcome.left) == len(batch) else 0
+            for execution_id in outcome.left:
+                self.agenda.add_later(execution_id, 0)
         else:
             self.agenda.add(outcome.left)
         if outcome.refused:

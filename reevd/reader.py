@@ -23,14 +23,14 @@ REMEMBERED, REMEMBERED_BYTES = 4_096, 128 << 20
 class _Memory:
     """What spares reading a file again while its run lives. Losing it costs time, never truth."""
 
-    __slots__ = ("_since", "bytes", "session", "session_at", "tail", "torn_since")
+    __slots__ = ("_since", "bytes", "more", "session", "session_at", "tail", "torn_since")
 
     def __init__(self) -> None:
         self.session: Session | str | None = None
         self.session_at: Fingerprint | None = None
         self.torn_since = 0
         self.tail: Tail | None = None
-        self.bytes = 0
+        self.bytes, self.more = 0, False
         self._since: dict[str, tuple[Fingerprint, int]] = {}
 
     def wait(self, name: str, found: Fingerprint, now: int, began_ns: int, settle_ns: int) -> int | None:
@@ -40,7 +40,8 @@ class _Memory:
         """
         seen, since = self._since.get(name, (None, now))
         if seen != found:
-            self._since[name] = found, now
+            # It may have changed after the batch began that this is read in.
+            self._since[name] = found, now + min(max(found.ctime_ns - began_ns, 0), settle_ns) // 1000
         elif (now - since) * 1000 >= settle_ns:
             return None
         return found.wait(began_ns, settle_ns)
@@ -63,13 +64,17 @@ class Reader:
         self._bytes -= memory.bytes if memory else 0
 
     def _remember(self, execution_id: str, memory: _Memory) -> None:
-        """As the newest. The oldest go where there are too many, or where they hold too much."""
+        """As the newest. The oldest go where there are too many, or where they hold too much.
+
+        Before those that are read in slices, and of these the furthest goes last: else none might come to its end.
+        """
         tail = memory.tail.telemetry.consumed if memory.tail else 0
         memory.bytes = tail + (memory.session_at.size if memory.session_at else 0)
         self._memory[execution_id] = memory
         self._bytes += memory.bytes
         while len(self._memory) > REMEMBERED or (self._bytes > REMEMBERED_BYTES and len(self._memory) > 1):
-            self.forget(next(iter(self._memory)))
+            whole = next((i for i, known in self._memory.items() if not known.more), None)
+            self.forget(whole or min(self._memory, key=lambda i: self._memory[i].bytes))
 
     def read(
         self,
@@ -105,6 +110,7 @@ class Reader:
             if file is not None:
                 self._close(file)
         self.forget(execution_id)
+        memory.more = otel.again == 0
         at_rest = session.again is None and otel.again is None
         if not (at_rest and isinstance(memory.session, Session) and memory.session.ended):
             self._remember(execution_id, memory)  # of what has ended, and was read at rest, no more is expected
@@ -126,7 +132,8 @@ class Reader:
         try:
             found = file.fingerprint
             again = memory.wait(name, found, now, began_ns, self.bounds.settle_ns)
-            if memory.session_at == found and old is not None and old.mark is not None:
+            # What was read before may not have been stored.
+            if memory.session_at == found and old is not None and old.mark is not None and old.fingerprint == found:
                 return Part(name, old, found)
             memory.session_at, problem = found, None
             try:

@@ -8,7 +8,9 @@ from typing import NamedTuple
 from reevd.agenda import Agenda
 from reevd.books import Books
 from reevd.files import Folder
+from reevd.fingerprint import Fingerprint
 from reevd.names import files_of
+from reevd.reading import Known
 
 
 class Removal(NamedTuple):
@@ -30,10 +32,10 @@ def remove(books: Books, folder: Folder, agenda: Agenda, execution_ids: Sequence
     for execution_id in execution_ids:
         names = files_of(execution_id)
         try:
-            found = {name: folder.fingerprint(name) for name in names}
-            if any(f and (name not in known.files or known.files[name].fingerprint != f) for name, f in found.items()):
+            found = [(name, folder.fingerprint(name)) for name in names]
+            if not _as_read(found, known):
                 agenda.add([execution_id])
-                kept[execution_id] = "its files changed since they were read"
+                kept[execution_id] = "its files changed since they were read, or cannot be read"
                 continue
             for name in () if dry else names:
                 folder.remove(name)
@@ -41,7 +43,14 @@ def remove(books: Books, folder: Folder, agenda: Agenda, execution_ids: Sequence
             kept[execution_id] = f"its files cannot be removed: {error.strerror}: see the folder's owner and mode"
             continue
         going.append(execution_id)
-        size += sum(f.size for f in found.values() if f)
+        size += sum(f.size for _, f in found if f)
     if going and not dry:
         books.reconciler.forget(going)
     return Removal(going, size, kept)
+
+
+def _as_read(found: Sequence[tuple[str, Fingerprint | None]], known: Known) -> bool:
+    """Of telemetry, the first is read, and what an older writer left beside it is not."""
+    session, *otel = found
+    read = (session, *[file for file in otel if file[1]][:1])
+    return all(f is None or (name in known.files and known.files[name].fingerprint == f) for name, f in read)

@@ -37,15 +37,17 @@ def align(store: Store, clock: Clock) -> None:
     """Where the clock was set or the host suspended since it was last noted, what has not ended keeps its time."""
     boot, base = clock.boot(), clock.base
     noted = store.meta("clock_base")
+    jump = 0
     if store.meta("clock_boot") == boot and isinstance(noted, int):
         jump = (base - noted) // 1000
         if abs(jump) <= TOLERATED:
             return
-        count = store.shift(jump)
-        log.warning("the clock was set, or the host was suspended", seconds=jump / SECOND, deadlines_moved=count)
     with store.transaction():
+        count = store.shift(jump) if jump else 0
         store.set_meta("clock_boot", boot)
         store.set_meta("clock_base", base)
+    if jump:
+        log.warning("the clock was set, or the host was suspended", seconds=jump / SECOND, deadlines_moved=count)
 
 
 def replay(store: Store, journal: Journal, now: int) -> int:

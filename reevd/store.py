@@ -202,10 +202,12 @@ class Store:
             self.set_meta(key, value)
 
     def shift(self, jump: int) -> int:
-        """The clock was set by so many microseconds: what has not ended keeps its time. Returns how many."""
+        """The clock was set by so many microseconds: what has not ended keeps its time. Returns how many.
+
+        Within a transaction: it must not be done twice.
+        """
         rows = self.rows(f"{statements.SELECT} WHERE deadline_at IS NOT NULL")
-        with self.transaction():
-            self._replace_executions([_shifted(Execution._make(row), jump) for row in rows])
+        self._replace_executions([_shifted(Execution._make(row), jump) for row in rows])
         return len(rows)
 
     def benchmarks(self) -> dict[str, Benchmark]:

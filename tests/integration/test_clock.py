@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 
+import apsw
 import pytest
+from structlog.testing import capture_logs
 
 from reevd.clock import Clock
 from reevd.derive import Limits
 from reevd.engine import Engine
+from reevd.store import Store
 from reevd.times import SECOND, from_rfc3339
-from tests.harness import leave, session
+from tests.harness import files_of_at_most, leave, session
 from tests.integration.conftest import Bench
 
 DAY = 86_400
@@ -68,6 +71,43 @@ def test_a_clock_that_is_set_moves_no_deadline(bench: Bench, clock: type[SetCloc
     assert 295 < seconds_left(bench, made) <= 300
     leave(bench.sessions, "later", session("later"))
     bench.until(lambda: bench.status("later") == "Completed", "files are read as ever")
+
+
+@pytest.mark.parametrize("jump", [DAY, -DAY])
+def test_a_clock_that_is_set_while_the_disk_is_full_moves_none_either(
+    bench: Bench, clock: type[SetClock], jump: int
+) -> None:
+    made = clock()
+    engine = start(bench, made)
+    leave(bench.sessions, "run", session("run", **STUB))
+    bench.until(lambda: bench.status("run") == "Running" and not engine.health().pending, "it runs")
+    with capture_logs(), files_of_at_most(0):
+        clock.ahead = jump
+        bench.until(lambda: engine.health().stale, "it cannot be stored")
+    leave(bench.sessions, "later", session("later"))
+    bench.until(lambda: bench.status("later") == "Completed", "files are read as ever")
+    assert 290 < seconds_left(bench, made) <= 300
+
+
+def test_deadlines_are_moved_once_however_often_that_is_tried(
+    bench: Bench, clock: type[SetClock], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = clock()
+    engine = start(bench, made)
+    leave(bench.sessions, "run", session("run", **STUB))
+    bench.until(lambda: bench.status("run") == "Running" and not engine.health().pending, "it runs")
+    real, failed = Store.set_meta, list[str]()
+
+    def once(store: Store, key: str, value: int | str) -> None:
+        if key == "clock_base" and not failed:
+            failed.append(key)
+            raise apsw.FullError("no room for the last of it")
+        real(store, key, value)
+
+    monkeypatch.setattr(Store, "set_meta", once)
+    before, clock.ahead = made.base, DAY
+    bench.until(lambda: failed and made.base != before and engine.idle, "the jump is noticed")
+    assert 290 < seconds_left(bench, made) <= 300
 
 
 def test_a_suspended_host_ends_no_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,8 @@ import mmap
 import os
 import subprocess
 import sys
+import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,9 @@ from reevd.bounds import Bounds
 from reevd.derive import Limits
 from reevd.engine import Engine
 from reevd.errors import UnreadableError
+from reevd.files import Folder
+from reevd.patrol import PILE
+from reevd.reader import Reader
 from tests.harness import files_of_at_most, leave, session
 from tests.integration.conftest import Bench
 
@@ -68,6 +73,24 @@ def test_bytes_that_arrive_after_their_time_stamp_are_seen(bench: Bench) -> None
         mapped[at : at + 4] = b"0.75"
         # Still open: closing a file that was open for writing is an event.
         bench.until(lambda: score(bench) == 0.75, "the second look sees what came", seconds=4)
+
+
+def test_a_file_that_changed_after_its_batch_began_has_not_settled_sooner(tmp_path: Path) -> None:
+    """The batch took long: what was seen last of it was seen later than its beginning says."""
+    settle = Bounds().settle_ns
+    path = leave(tmp_path, "a", session("a"))
+    began = path.stat().st_ctime_ns - settle // 2
+    folder = Folder(str(tmp_path))
+    with closing(folder):
+        reader = Reader(folder, Bounds())
+
+        def wait(later: int) -> int | None:
+            now = began + later
+            return reader.read("a", {}, now // 1000, now, ended=False).session_part.again
+
+        assert wait(0)
+        assert wait(settle), "half of that time it was another"
+        assert wait(settle + settle // 2) is None
 
 
 def test_a_file_caught_while_it_is_written_changes_nothing(bench: Bench) -> None:
@@ -157,6 +180,23 @@ def test_a_name_that_is_swapped_at_the_last_moment_is_refused(
     leave(bench.sessions, "a", scored(0.25))
     bench.until(lambda: bench.problems().get(path.name) == kind or score(bench), "refused", seconds=4)
     assert (bench.problems(), score(bench)) == ({path.name: kind}, None)
+
+
+def test_without_a_thread_the_engine_works_all_the_same(bench: Bench) -> None:
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refused)
+        for number in range(2 * PILE):
+            leave(bench.sessions, f"run-{number}", session(f"run-{number}"))
+        engine = bench.start()
+        bench.until(lambda: not engine.health().pending, "the pile is done")
+        bench.until(lambda: engine.store.wal_bytes == 0, "and it is at rest")
+    assert bench.status(f"run-{PILE}") == "Completed"
+    inspection = engine.books._inspection._thread
+    assert inspection.ident is None
+    bench.until(lambda: inspection.ident, "the database is inspected once there is a thread")
 
 
 def test_a_database_that_is_given_another_name_at_the_last_moment_keeps_its_locks(

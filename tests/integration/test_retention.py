@@ -101,6 +101,37 @@ def test_the_journal_forgets_them_too(tmp_path: Path, settings: dict[str, object
         assert known(running) == ["fresh", "later"]
 
 
+def test_the_journal_is_compacted_once_nobody_reads_what_came_before(
+    tmp_path: Path, settings: dict[str, object]
+) -> None:
+    """Until then, that it begins anew is not on the disk, and an older offset would lead into the middle of it."""
+    with daemon(tmp_path, **settings) as running:
+        three_and_one(running)
+        journal = Path(f"{running.database}.journal")
+        with closing(apsw.Connection(str(running.database), flags=apsw.SQLITE_OPEN_READONLY)) as reader:
+            reader.execute("BEGIN")
+            assert reader.execute("SELECT count(*) FROM execution_states").fetchall() == [(4,)]
+            stood = journal.stat().st_ino
+            prune(running)
+            wait_until(Path(f"{journal}.new").exists, "it is written anew", log=running.log)
+            leave(running.sessions, "later", session("later"))
+            running.wait_for("later", "Completed")
+            running.request("POST", "/api/v1/sync")
+            assert journal.stat().st_ino == stood
+        wait_until(lambda: journal.stat().st_ino != stood, "it has taken its place", log=running.log)
+        wait_until(lambda: not Path(f"{journal}.new").exists(), "nothing is left over", log=running.log)
+        assert b'"execution_id":"a"' not in journal.read_bytes()
+        assert b'"execution_id":"later"' in journal.read_bytes()
+
+
+def test_what_an_older_writer_left_beside_telemetry_goes_too(tmp_path: Path, settings: dict[str, object]) -> None:
+    with daemon(tmp_path, **settings) as running:
+        (running.sessions / "otel_a.jsonl").write_text('{"event_type": "StepComplete", "session_id": "a"}\n')
+        three_and_one(running)
+        assert prune(running)["executions"] == 3
+        assert files(running) == ["session_fresh.json"]
+
+
 def test_what_has_not_ended_stays_however_old(tmp_path: Path, settings: dict[str, object]) -> None:
     with daemon(tmp_path, silence_seconds=1e8, total_seconds=9e8, **settings) as running:
         leave(running.sessions, "open", session("open", start_time=OLD, end_time=None, final_result=None))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection
 
 import pytest
 
+from reevd import look, reader
 from reevd.bounds import Bounds
 from reevd.files import Folder, OpenFile
 from tests.harness import leave, session
 from tests.integration.conftest import Bench
 
+LINE = json.dumps({"event_type": "Prompt", "prompt": "x" * 1_000_000}) + "\n"
+CALL = json.dumps({"event_type": "ToolInput", "tool_input": {"tool_name": "last", "tool_args": {}}}) + "\n"
 OLD = [f"old-{number}" for number in range(8)]
 
 
@@ -67,6 +71,51 @@ def test_news_that_come_while_second_looks_are_taken_go_first(
     bench.until(lambda: left and not unsettled(bench), "all had their second look")
     assert opened[:2] == ["old-0", "new"]
     assert set(opened[2:]) >= set(OLD), "who was read before somebody more urgent came is read again"
+
+
+def test_who_gave_way_is_read_again_as_if_nobody_had_looked(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its session file changed in that moment: what was read then was not stored, and has not settled."""
+    bench.bounds = Bounds(settle_ns=400_000_000)
+    engine = bench.start()
+    path = leave(bench.sessions, "old-0", session("old-0"))
+    bench.until(lambda: bench.row("old-0") and not unsettled(bench), "it is at rest")
+    real, changed = Folder.open, list[str]()
+
+    def spied(folder: Folder, name: str, writers: Collection[int] = ()) -> OpenFile | None:
+        if name == path.name and not changed:
+            changed.append(name)
+            other = bench.home / "other"
+            other.write_text("{")
+            other.rename(path)
+        return real(folder, name, writers)
+
+    monkeypatch.setattr(Folder, "open", spied)
+    engine.patrol.agenda.add_later("old-0", 0)
+    bench.until(lambda: bench.problems() == {path.name: "json"}, "what stands there now is told")
+
+
+def test_ready_means_that_telemetry_is_read_to_its_end(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read in slices, and a look at many ends before all had theirs: that is no rest."""
+    monkeypatch.setattr(look, "MOST_BYTES", 1 << 20)
+    bench.bounds = Bounds(settle_ns=50_000_000, budget=2 << 20)
+    for name in OLD[:4]:
+        (bench.sessions / f"enhanced_otel_{name}.jsonl").write_text(4 * LINE + CALL)
+        leave(bench.sessions, name, session(name, end_time=None, final_result=None))
+    bench.start()
+    assert [row and row.tool_calls for row in map(bench.row, OLD[:4])] == [1] * 4
+
+
+def test_telemetry_that_is_larger_than_what_is_remembered_is_read_to_its_end(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One would throw the other out, half read, for ever."""
+    monkeypatch.setattr(reader, "REMEMBERED_BYTES", 4 << 20)
+    bench.bounds = Bounds(settle_ns=50_000_000, budget=2 << 20)
+    for name in OLD[:3]:
+        (bench.sessions / f"enhanced_otel_{name}.jsonl").write_text(6 * LINE + CALL)
+        leave(bench.sessions, name, session(name, end_time=None, final_result=None))
+    bench.start()
+    assert [row and row.tool_calls for row in map(bench.row, OLD[:3])] == [1] * 3
 
 
 def test_second_looks_are_taken_however_much_news_comes(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ import pytest
 from reevd import lookout
 from reevd.bounds import Pace
 from reevd.derive import Limits
+from reevd.watch import Watch
 from tests.harness import ROOT, leave, session
 from tests.integration.conftest import Bench
 
@@ -169,6 +171,47 @@ def test_without_inotify_it_polls_and_says_so(bench: Bench) -> None:
     arguments = [sys.executable, "-c", WITHOUT_INOTIFY, str(bench.home), json.dumps(session("p"))]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=60, cwd=ROOT)
     assert done.stdout.split()[-3:] == ["poll", "True", "Completed"], done.stderr
+
+
+def test_events_that_could_not_be_had_are_asked_for_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookout, "UNWATCHED_TICKS", 1)
+    bench.pace = Pace(rescan=3600, poll=3600)
+    real, refused = lookout.Watch, list[int]()
+
+    def refusing(folder: int) -> Watch:
+        if not refused:
+            refused.append(folder)
+            raise OSError(errno.EMFILE, "too many")
+        leave(bench.sessions, "unseen", session("unseen"))
+        return real(folder)
+
+    monkeypatch.setattr(lookout, "Watch", refusing)
+    engine = bench.start()
+    bench.until(lambda: engine.health().mode == "inotify", "it watches")
+    assert not engine.health().reasons
+    bench.until(lambda: bench.status("unseen") == "Completed", "what came before is found")
+    leave(bench.sessions, "seen", session("seen"))
+    bench.until(lambda: bench.status("seen") == "Completed", "what comes is seen")
+
+
+def test_a_folder_that_is_replaced_while_descriptors_are_short_is_followed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.start()
+    real, refused = lookout.remote, list[int]()
+
+    def refusing(folder: int) -> str | None:
+        if not refused:
+            refused.append(folder)
+            raise OSError(errno.EMFILE, "too many open files")
+        return real(folder)
+
+    monkeypatch.setattr(lookout, "remote", refusing)
+    bench.sessions.rename(bench.home / "away")
+    bench.sessions.mkdir()
+    leave(bench.sessions, "new", session("new"))
+    bench.until(lambda: bench.status("new") == "Completed", "the new folder is read")
+    assert refused
 
 
 def test_where_other_hosts_write_unseen_it_polls_too_and_says_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

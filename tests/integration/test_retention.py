@@ -113,7 +113,8 @@ def test_the_journal_is_compacted_once_nobody_reads_what_came_before(
             assert reader.execute("SELECT count(*) FROM execution_states").fetchall() == [(4,)]
             stood = journal.stat().st_ino
             prune(running)
-            wait_until(Path(f"{journal}.new").exists, "it is written anew", log=running.log)
+            written = Path(f"{journal}.new")
+            wait_until(lambda: written.exists() and written.stat().st_size, "it is written anew", log=running.log)
             leave(running.sessions, "later", session("later"))
             running.wait_for("later", "Completed")
             running.request("POST", "/api/v1/sync")
@@ -126,8 +127,9 @@ def test_the_journal_is_compacted_once_nobody_reads_what_came_before(
 
 def test_what_an_older_writer_left_beside_telemetry_goes_too(tmp_path: Path, settings: dict[str, object]) -> None:
     with daemon(tmp_path, **settings) as running:
-        (running.sessions / "otel_a.jsonl").write_text('{"event_type": "StepComplete", "session_id": "a"}\n')
         three_and_one(running)
+        (running.sessions / "otel_a.jsonl").write_text('{"event_type": "StepComplete", "session_id": "a"}\n')
+        running.request("POST", "/api/v1/sync")
         assert prune(running)["executions"] == 3
         assert files(running) == ["session_fresh.json"]
 

@@ -23,6 +23,8 @@ DEFENCES = "tests/integration/test_defences.py::test_"
 SURVEY = "tests/unit/test_survey.py::test_"
 AHEAD = "tests/integration/test_readahead.py::test_"
 ENDURANCE = "tests/integration/test_endurance.py::test_"
+TURNS = "tests/integration/test_turns.py::test_"
+CLOCK = "tests/integration/test_clock.py::test_"
 UNSEEN = "tests/integration/test_unseen.py::test_"
 DATABASE = "tests/integration/test_database.py::test_"
 REFUSED = "tests/integration/test_hostile.py::test_what_is_no_plain_file_is_refused_and_heals"
@@ -36,6 +38,34 @@ MUTANTS = (
         "        return None if age >= settle_ns else settle_ns - max(age, 0)\n",
         "        return None\n",
         (DEFENCES + "bytes_that_arrive_after_their_time_stamp_are_seen",),
+    ),
+    Mutant(
+        "what was read but not stored counts as stored",
+        "reevd/reader.py",
+        " and old.mark is not None and old.fingerprint == found:",
+        " and old.mark is not None:",
+        (TURNS + "who_gave_way_is_read_again_as_if_nobody_had_looked",),
+    ),
+    Mutant(
+        "telemetry read half is thrown out as it comes",
+        "reevd/reader.py",
+        "self.forget(whole or min(self._memory, key=lambda i: self._memory[i].bytes))",
+        "self.forget(next(iter(self._memory)))",
+        (TURNS + "telemetry_that_is_larger_than_what_is_remembered_is_read_to_its_end",),
+    ),
+    Mutant(
+        "second looks always give way",
+        "reevd/patrol.py",
+        "PATIENCE = 4\n",
+        "PATIENCE = 1 << 40\n",
+        (TURNS + "second_looks_are_taken_however_much_news_comes",),
+    ),
+    Mutant(
+        "a clock followed before the deadlines are",
+        "reevd/books.py",
+        "                self._clock.base = before  #",
+        "                #",
+        (CLOCK + "a_clock_that_is_set_while_the_disk_is_full_moves_none_either",),
     ),
     Mutant(
         "mtime-only fingerprint",

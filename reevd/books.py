@@ -19,6 +19,7 @@ from reevd.memory import give_back
 from reevd.reconciler import Reconciler, StoringError
 from reevd.room import shortages
 from reevd.store import Store
+from reevd.transcript import Transcript
 
 # The log is moved into the database once it has so many bytes: while there is work, and between two works.
 # At rest, it is moved whatever it has; before, each move would keep somebody's new file waiting.
@@ -43,7 +44,8 @@ class Books:
     def __init__(self, database: str, clock: Clock, limits: Limits, vfs: str | None = None) -> None:
         self.path, self._clock, self.limits, self._vfs = os.path.realpath(database), clock, limits, vfs
         self.lost: str | None = None
-        self._compaction: Compaction | None = None
+        self._rewriting: Compaction | Transcript | None = None
+        self._journal_told = False
         self._looks, self._logged = 0, 0
         self._long = False  # all of the log may be moved, and its file keep its space
         self.journal = Journal(self.path + ".journal")
@@ -90,6 +92,8 @@ class Books:
             raise apsw.CorruptError(self._inspection.damage)
         if self.store.moved:
             raise apsw.CorruptError("it was renamed or removed: what is written to it, nobody sees")
+        if not self.journal.intact and not isinstance(self._rewriting, Transcript):
+            self._make_journal_anew()
         before = self._clock.base
         jumped = self._clock.step() != 0
         if jumped:
@@ -107,25 +111,38 @@ class Books:
         (standing,) = self.store.rows("SELECT count(*) FROM execution_states")[0]
         worth_it = total * COMPACT_FROM > standing
         self.store.note("removed", 0 if worth_it else total)
-        if worth_it and self._compaction is None:
-            self._compaction = Compaction(self.journal, self.store)
+        if worth_it and self._rewriting is None:
+            self._rewriting = Compaction(self.journal, self.store)
 
-    def _go_on_compacting(self) -> None:
-        assert self._compaction is not None
+    def _make_journal_anew(self) -> None:
+        if not self._journal_told:
+            self._journal_told = True
+            log.error("journal was removed, replaced or changed: making it anew", journal=self.journal.path)
+        self._abandon()
+        with contextlib.suppress(OSError):  # told, and tried again at the next look
+            self._rewriting = Transcript(self.journal, self.store)
+
+    def _go_on_rewriting(self) -> None:
+        assert self._rewriting is not None
         try:
-            self._compaction.step()
+            self._rewriting.step()
         except (OSError, apsw.Error) as error:
-            log.warning("compaction of the journal given up", error=str(error), retry="after the next removal")
-            self._compaction.abandon()
-            self._compaction = None
+            if isinstance(self._rewriting, Compaction):
+                log.warning("compaction of the journal given up", error=str(error), retry="after the next removal")
+            self._abandon()
             return
-        if self._compaction.done:
-            self._compaction = None
+        if self._rewriting.done:
+            self._rewriting, self._journal_told = None, False
+
+    def _abandon(self) -> None:
+        if self._rewriting is not None:
+            self._rewriting.abandon()
+            self._rewriting = None
 
     def tidy(self, *, idle: bool) -> None:
         """To be called again and again: moves the log into the database, at rest gives back its space and memory."""
-        if self._compaction is not None and not self._checkpoint.begun:  # it moves the log itself
-            self._go_on_compacting()
+        if self._rewriting is not None:
+            self._go_on_rewriting()
         logged = self.store.wal_bytes
         self._looks = self._looks + 1 if idle and logged == self._logged else 0
         self._logged = logged
@@ -164,12 +181,13 @@ class Books:
             give_back()
 
     def shortages(self, sessions: str) -> list[str]:
-        """What is short on the disks of the database and of that folder, as sentences."""
+        """What is short on the disks of the database and of that folder, or is missing there, as sentences."""
+        spoilt = [] if self.journal.intact else [f"{self.journal.path} is not as it was left: it is being made anew"]
         try:
             log_bytes = os.path.getsize(self.path + "-wal") if self.store.wal_bytes else 0
-            return shortages((os.path.dirname(self.path), sessions), log_bytes)
+            return spoilt + shortages((os.path.dirname(self.path), sessions), log_bytes)
         except OSError as error:
-            return [f"the room on the disks cannot be told: {error}"]
+            return [*spoilt, f"the room on the disks cannot be told: {error}"]
 
     def probe(self) -> None:
         """Writes to the database, through to the disk. Raises StoringError or apsw.Error while that fails."""
@@ -184,9 +202,7 @@ class Books:
 
         Raises apsw.Error or OSError where the disk does not let it; `lost` says so until it worked.
         """
-        if self._compaction is not None:
-            self._compaction.abandon()
-            self._compaction = None
+        self._abandon()
         if self.lost is None:
             log.error("database is damaged: making it anew", database=self.path, error=reason)
             moved = self.store.moved
@@ -198,8 +214,7 @@ class Books:
         self.lost = None
 
     def close(self) -> None:
-        if self._compaction is not None:
-            self._compaction.abandon()
+        self._abandon()
         self.journal.close()
         if self.lost is None:
             self._close()

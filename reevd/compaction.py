@@ -10,9 +10,8 @@ import structlog
 
 from reevd.journal import Journal, line_of, record_of
 from reevd.store import Store
+from reevd.transcript import NEW, SLICE, take_place
 
-SLICE = 1 << 20
-NEW = ".new"
 STANDING = """
 SELECT value FROM json_each(?1) WHERE value IN (SELECT execution_id FROM execution_states)
 OR value IN (SELECT execution_id FROM decisions)
@@ -55,14 +54,7 @@ class Compaction:
     def _finish(self) -> None:
         before = self._journal.size
         os.fsync(self._new)
-        # Cut short from here on, the next start replays all of whichever journal it finds; rows that stand stay.
-        self._store.note("journal_size", 0)
-        # On the disk, since an older offset would lead into the middle of the new one; while a reader is in the way of
-        # that, the next step tries again.
-        if not self._store.checkpoint(truncate=False):
-            return
-        self._journal.become(self._path)
-        self._store.note("journal_size", self._journal.size)
+        take_place(self._journal, self._store, self._path)
         os.close(self._new)
         self.done = True
         log.info("journal compacted", before=before, after=self._journal.size)

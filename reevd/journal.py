@@ -26,6 +26,23 @@ class Journal:
         self._descriptor = os.open(path, OPEN, 0o600)
         self.size = self._whole_end()
         os.ftruncate(self._descriptor, self.size)
+        self._left, self._spoilt = _state(os.fstat(self._descriptor)), False
+
+    @property
+    def intact(self) -> bool:
+        """Whether what stands at its path is this journal, and nobody else has written to it."""
+        try:
+            return not self._spoilt and _state(os.stat(self.path)) == self._left
+        except OSError:
+            return False
+
+    def spoil(self) -> None:
+        """It is known to lack what was in it."""
+        self._spoilt = True
+
+    def _look(self) -> None:
+        """Before it is changed here: what others did would not be seen after it."""
+        self._spoilt |= _state(os.fstat(self._descriptor)) != self._left
 
     def close(self) -> None:
         os.close(self._descriptor)
@@ -38,6 +55,7 @@ class Journal:
         lines = b"".join((*map(line_of, records), *made))
         if not lines:
             return self.size
+        self._look()
         # A failed append may have left a torn line that could not be cut off then.
         os.ftruncate(self._descriptor, self.size)
         try:
@@ -45,17 +63,21 @@ class Journal:
             while written < len(lines):
                 written += os.write(self._descriptor, lines[written:])
             os.fdatasync(self._descriptor)
+            self.size += len(lines)
         except OSError:
             os.ftruncate(self._descriptor, self.size)
             raise
-        self.size += len(lines)
+        finally:
+            self._left = _state(os.fstat(self._descriptor))
         return self.size
 
     def cut(self, size: int) -> None:
         """Takes back what was appended since; where the disk does not let it, the next append does."""
         self.size = size
+        self._look()
         with contextlib.suppress(OSError):
             os.ftruncate(self._descriptor, size)
+        self._left = _state(os.fstat(self._descriptor))
 
     def replay(self, offset: int) -> Iterator[dict[str, Any]]:
         """The records from `offset` on. A line that is damaged is passed over and counted in `unreadable`."""
@@ -88,7 +110,8 @@ class Journal:
         descriptor = os.open(self.path, OPEN, 0o600)
         os.close(self._descriptor)
         self._descriptor = descriptor
-        self.size = os.fstat(descriptor).st_size
+        status = os.fstat(descriptor)
+        self.size, self._left, self._spoilt = status.st_size, _state(status), False
 
     def _whole_end(self) -> int:
         """Behind the last newline; a torn append has none, since it is the last byte of each record."""
@@ -100,6 +123,10 @@ class Journal:
                 return begin + newline + 1
             end = begin
         return 0
+
+
+def _state(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def line_of(record: dict[str, Any]) -> bytes:

@@ -31,6 +31,7 @@ class Telemetry:
     calls       every tool call, in the order of its first line; a call changes in place when it is answered
     steps       StepComplete lines
     first_at    the earliest time that a line carries, microseconds, or None; last_at: the latest
+    held        bytes of text that the calls hold
     bad_lines   how many lines are no JSON object, and the first of them
     """
 
@@ -42,7 +43,7 @@ class Telemetry:
         self.named_ids: set[str] = set()
         self.bad_lines = 0
         self.first_bad: BadLine | None = None
-        self.consumed = 0
+        self.consumed = self.held = 0
         self.locked = False
         # Calls without an answer, in their order, and the same for each tool.
         self._open: dict[int, None] = {}
@@ -197,6 +198,7 @@ class Telemetry:
     def _began(self, name: str, began: str | None, params: str | None) -> None:
         index = len(self.calls)
         self.calls.append(_call((name, began, None, params, None, "open", None)))
+        self.held += len(params or "")
         self._open[index] = None
         self._open_of.setdefault(name, []).append(index)
         if self._changed is None:
@@ -205,6 +207,7 @@ class Telemetry:
     def _ended(self, index: int, took: float | None, result: str | None, status: str, error: object) -> None:
         name, began, _, params, _, _, _ = self.calls[index]
         told = error if type(error) is str and error else None
+        self.held += len(result or "") + len(told or "")
         self.calls[index] = _call((name, began, took, params, result, status, told))
         if self._changed is None or index < self._changed:
             self._changed = index

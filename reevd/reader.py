@@ -33,6 +33,11 @@ class _Memory:
         self.bytes, self.more = 0, False
         self._since: dict[str, tuple[Fingerprint, int]] = {}
 
+    @property
+    def consumed(self) -> int:
+        """Bytes of telemetry."""
+        return self.tail.telemetry.consumed if self.tail else 0
+
     def wait(self, name: str, found: Fingerprint, now: int, began_ns: int, settle_ns: int) -> int | None:
         """Nanoseconds until a reading counts: by the file's stamp, or by how long we saw it as it is.
 
@@ -66,15 +71,16 @@ class Reader:
     def _remember(self, execution_id: str, memory: _Memory) -> None:
         """As the newest. The oldest go where there are too many, or where they hold too much.
 
-        Before those that are read in slices, and of these the furthest goes last: else none might come to its end.
+        Before those that are read in slices, and of these the furthest, or who began first, goes last: else none might
+        come to its end.
         """
-        tail = memory.tail.telemetry.consumed if memory.tail else 0
+        tail = memory.tail.held if memory.tail else 0
         memory.bytes = tail + (memory.session_at.size if memory.session_at else 0)
         self._memory[execution_id] = memory
         self._bytes += memory.bytes
         while len(self._memory) > REMEMBERED or (self._bytes > REMEMBERED_BYTES and len(self._memory) > 1):
             whole = next((i for i, known in self._memory.items() if not known.more), None)
-            self.forget(whole or min(self._memory, key=lambda i: self._memory[i].bytes))
+            self.forget(whole or min(reversed(self._memory), key=lambda i: self._memory[i].consumed))
 
     def read(
         self,

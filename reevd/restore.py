@@ -56,7 +56,10 @@ def replay(store: Store, journal: Journal, now: int) -> int:
     A result comes back as `gone`; the scan that follows finds its file again, where there is one.
     """
     stored = store.meta("journal_size")
-    offset = stored if isinstance(stored, int) and stored <= journal.size else 0
+    offset = stored if isinstance(stored, int) else 0
+    if offset > journal.size:
+        journal.spoil()  # it was synced before that was noted
+        offset = 0
     count = 0
     batch: dict[str, Change] = {}
     for record in journal.replay(offset) if offset < journal.size else ():

@@ -10,23 +10,20 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import apsw
 
-from reevd import record
 from reevd.clock import Clock
 from reevd.database import damage
 from reevd.errors import ReevdError
 from reevd.journal import Journal
 from reevd.lock import hold
-from reevd.model import Decision, Execution
-from reevd.schema import COLUMNS, VERSION
+from reevd.schema import VERSION
 from reevd.store import Store
 from reevd.times import rfc3339
+from reevd.transcript import transcript
 
-BATCH = 500
 NEW = ".restoring"
 DECIDED = ".restored"
 """A link that stands from the moment that all of the new is on the disk until it is in its place.
@@ -179,7 +176,7 @@ def _make(backup: str, new: str) -> None:
     store, journal = Store(new), Journal(new + ".journal")
     try:
         size = 0
-        for records in _archive(store):
+        for records in transcript(store):
             size = journal.append(records)
         store.note("journal_size", size)
         # Its changes have numbers that others got since: who follows by them has to begin anew.
@@ -188,19 +185,6 @@ def _make(backup: str, new: str) -> None:
     finally:
         store.close()
         journal.close()
-
-
-def _archive(store: Store) -> Iterator[list[dict[str, Any]]]:
-    """The journal's records, in portions: results that outlive their files, and decisions."""
-    query = f"SELECT {COLUMNS} FROM execution_states WHERE deadline_at IS NULL AND change > ? ORDER BY change LIMIT ?"
-    at = 0
-    while rows := store.rows(query.replace("SELECT ", "SELECT change, ", 1), (at, BATCH)):
-        at = rows[-1][0]
-        yield [
-            record.result(row) for row in map(Execution._make, (r[1:] for r in rows)) if row.source_state != "present"
-        ]
-    decisions = [Decision._make(row) for row in store.rows("SELECT * FROM decisions ORDER BY at")]
-    yield [record.decision(made) for made in decisions]
 
 
 def _move(path: str, to: str) -> None:

@@ -197,9 +197,14 @@ class Store:
     def set_meta(self, key: str, value: int | str) -> None:
         self.db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (key, value))
 
-    def note(self, key: str, value: int | str) -> None:
-        with self.transaction():
-            self.set_meta(key, value)
+    def note(self, key: str, value: int | str, *, durably: bool = False) -> None:
+        """durably: on the disk when it returns, and all that was stored before it."""
+        self.db.pragma("synchronous", "full" if durably else "normal")
+        try:
+            with self.transaction():
+                self.set_meta(key, value)
+        finally:
+            self.db.pragma("synchronous", "normal")
 
     def shift(self, jump: int) -> int:
         """The clock was set by so many microseconds: what has not ended keeps its time. Returns how many.

@@ -7,6 +7,7 @@ from reevd.fingerprint import Fingerprint
 from reevd.otel_file import Telemetry
 
 WINDOW = 4096
+CALL_BYTES = 500  # of a call, beside its texts
 MOST_LINES = 100_000  # at once, however short they are: each takes a microsecond, and others wait
 
 
@@ -20,6 +21,12 @@ class Tail:
 
     def __init__(self) -> None:
         self.reset()
+
+    @property
+    def held(self) -> int:
+        """Bytes of memory, about."""
+        telemetry = self.telemetry
+        return telemetry.held + CALL_BYTES * len(telemetry.calls) + len(self._head) + len(self._window)
 
     def reset(self) -> None:
         self.telemetry = Telemetry()

@@ -158,10 +158,10 @@ def _untold(ours: dict[str, Any], theirs: dict[str, Any]) -> set[str]:
         untold.update(TOLD_ONCE)
     if theirs["started_at"] is None:  # no file says when: it is when it was first seen
         untold.update(("created_at", "started_at"))
-    # Calls outlive their telemetry.
-    if "gone" in (ours["source_state"], theirs["source_state"]) or (
-        theirs["otel_file"] is None and theirs["tool_calls"] < ours["tool_calls"]
-    ):
+    # Calls outlive their telemetry, and those of an end that is kept outlive what else may stand there by now.
+    states = ours["source_state"], theirs["source_state"]
+    fewer = theirs["tool_calls"] < ours["tool_calls"]
+    if "gone" in states or (fewer and (theirs["otel_file"] is None or "changed" in states)):
         untold.add("tool_calls")
     return untold
 

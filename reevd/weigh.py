@@ -48,7 +48,9 @@ def weigh(
     if made:
         decisions = (*(d for d in decisions if d.kind != made.kind), made)
     if (not made and _torn(reading, previous, now, settle)) or not _known(parts, previous, decisions):
-        return Change(execution_id, None, None, files, gone, problems, solved, new)
+        # What was shown stands; its file may never come to rest, and say it no longer.
+        lasting = previous is not None and previous.result_data is not None
+        return Change(execution_id, None, None, files, gone, problems, solved, new, previous if lasting else None)
     kept = _kept(reading, previous, decisions)
     shown = _shown_calls(reading, previous, kept=kept)
     count = len(shown) if shown is not None else previous.tool_calls if previous else 0
@@ -63,7 +65,7 @@ def weigh(
         new = (*new, verdict)
     execution = rules.derive(evidence, now, limits)
     same = previous is not None and _same(execution, previous)
-    lasting = execution.terminal and (new or _outlives(row, previous, execution))
+    outlives = execution.terminal and (new or _outlives(row, previous, execution))
     return Change(
         execution_id,
         execution=None if same else execution,
@@ -73,7 +75,7 @@ def weigh(
         problems=problems,
         solved=solved,
         decisions=new,
-        archive=(previous if same else execution) if lasting else None,
+        archive=(previous if same else execution) if outlives else None,
     )
 
 

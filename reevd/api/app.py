@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,6 @@ from reevd.api.host import Host
 from reevd.api.logs import Logs
 from reevd.api.service import Service
 from reevd.api.traffic import Route as Answered
-from reevd.link import LinkError
 
 if TYPE_CHECKING:
     from reevd.api.metrics import Metrics
@@ -50,15 +48,12 @@ class App:
         routes = [strict(route) for group in GROUPS for route in group(service).routes()]
         metrics = Route(METRICS, self._measured)
         within = Mount(BASE, Router(routes, redirect_slashes=False))
-        self._app = Starlette(
-            routes=[within, metrics], exception_handlers={**FAILURES, apsw.CorruptError: self._damaged}
-        )
+        damaged = dict.fromkeys((apsw.CorruptError, apsw.NotADBError), self._damaged)
+        self._app = Starlette(routes=[within, metrics], exception_handlers={**FAILURES, **damaged})
         self._app.router.redirect_slashes = False
 
     async def _damaged(self, request: Request, error: Exception) -> Response:
-        """The engine may not have met it: it is told, and makes the database anew where it finds it too."""
-        with contextlib.suppress(LinkError):
-            await self._service.link.call("suspect")
+        await self._service.suspect()
         response: Response = await FAILURES[apsw.Error](request, error)
         return response
 

@@ -47,6 +47,8 @@ class Host:
         except apsw.Error as error:
             counts, problems = {}, 0
             reasons.append(f"the database cannot be read: {error}")
+            if isinstance(error, apsw.CorruptError | apsw.NotADBError):
+                await self._service.suspect()
         now = Clock().now()
         return JSON(
             {

@@ -60,6 +60,11 @@ class Service:
             self._query.close()
             self._query = None
 
+    async def suspect(self) -> None:
+        """A reader met damage. The engine may not have: it looks, and makes the database anew where it finds it too."""
+        with contextlib.suppress(LinkError):
+            await self.link.call("suspect")
+
     @property
     def link(self) -> ServerEnd:
         """To the engine. Raises LinkError before it is there."""

@@ -109,7 +109,7 @@ def test_telemetry_that_is_larger_than_what_is_remembered_is_read_to_its_end(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One would throw the other out, half read, for ever."""
-    monkeypatch.setattr(reader, "REMEMBERED_BYTES", 4 << 20)
+    monkeypatch.setattr(reader, "REMEMBERED_BYTES", 1)
     bench.bounds = Bounds(settle_ns=50_000_000, budget=2 << 20)
     for name in OLD[:3]:
         (bench.sessions / f"enhanced_otel_{name}.jsonl").write_text(6 * LINE + CALL)

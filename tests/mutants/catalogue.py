@@ -49,7 +49,7 @@ MUTANTS = (
     Mutant(
         "telemetry read half is thrown out as it comes",
         "reevd/reader.py",
-        "self.forget(whole or min(self._memory, key=lambda i: self._memory[i].bytes))",
+        "self.forget(whole or min(reversed(self._memory), key=lambda i: self._memory[i].consumed))",
         "self.forget(next(iter(self._memory)))",
         (TURNS + "telemetry_that_is_larger_than_what_is_remembered_is_read_to_its_end",),
     ),

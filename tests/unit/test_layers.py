@@ -29,6 +29,7 @@ LAYERS = (
     "feed.keeper feed.outbox",
     "tail watch listener statements endings",
     "store",
+    "transcript",
     "reader lookout rescan inspection checkpoint forget compaction",
     "look",
     "first_look",

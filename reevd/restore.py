@@ -73,6 +73,8 @@ def replay(store: Store, journal: Journal, now: int) -> int:
         if len(batch) >= BATCH:
             _store(store, batch, now)
             batch.clear()
+    if journal.unreadable:
+        journal.spoil()
     if count:
         _store(store, batch, now)
         with store.transaction():

@@ -129,8 +129,12 @@ def test_a_socket_that_somebody_removed_is_no_failure_at_the_end(tmp_path: Path)
     assert running.stop() == 0
 
 
-def test_damage_that_only_readers_meet_is_mended(tmp_path: Path) -> None:
-    """The engine at rest reads nothing: whoever asks meets it, and the engine hears of that."""
+@pytest.mark.parametrize("first", [0, 8])
+def test_damage_that_only_readers_meet_is_mended(tmp_path: Path, first: int) -> None:
+    """The engine at rest reads nothing: whoever asks meets it, and the engine hears of that.
+
+    With its first page, it is no database at all.
+    """
     with daemon(tmp_path, settle_seconds=0.05) as running:
         names = [f"run-{number:03d}" for number in range(200)]
         for name in names:
@@ -140,7 +144,7 @@ def test_damage_that_only_readers_meet_is_mended(tmp_path: Path) -> None:
         log = running.database.with_name(running.database.name + "-wal")
         wait_until(lambda: log.stat().st_size == 0, "all is in the database")
         with running.database.open("r+b") as file:
-            for page in range(8, running.database.stat().st_size // PAGE_BYTES):
+            for page in range(first, running.database.stat().st_size // PAGE_BYTES):
                 file.seek(page * PAGE_BYTES)
                 file.write(b"\xff" * PAGE_BYTES)
 

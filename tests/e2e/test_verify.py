@@ -105,6 +105,25 @@ def test_what_was_told_once_is_no_difference(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_calls_of_an_end_that_is_kept_are_no_difference(tmp_path: Path) -> None:
+    """The result was garbled, and the telemetry emptied, after it had ended: both stand as they were."""
+    running = Daemon(tmp_path, settle_seconds=0.05).start()
+    told = {"timestamp": "2026-01-01T00:00:00Z", "event_type": "ToolInput", "tool_input": {"tool_name": "a"}}
+    telemetry = running.sessions / "enhanced_otel_kept.jsonl"
+    telemetry.write_text(json.dumps(told) + "\n")
+    path = leave(running.sessions, "kept", session("kept"))
+    running.wait_for("kept", "Completed")
+    running.request("POST", "/api/v1/sync")
+    path.write_text("{")
+    telemetry.write_text("")
+    running.stop()
+    running.start()
+    wait_until(lambda: running.execution("kept")["source"]["state"] == "changed", "it is seen")  # type: ignore[index]
+    running.stop()
+    done = verify(tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_damage_is_told(tmp_path: Path) -> None:
     running = stopped(tmp_path)
     index(running.database)

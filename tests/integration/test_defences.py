@@ -16,12 +16,13 @@ from typing import Any
 
 import pytest
 
-from reevd import files
+from reevd import files, reader
 from reevd.bounds import Bounds
 from reevd.derive import Limits
 from reevd.engine import Engine
 from reevd.errors import UnreadableError
 from reevd.files import Folder
+from reevd.journal import line_of
 from reevd.patrol import PILE
 from reevd.reader import Reader
 from tests.harness import files_of_at_most, leave, session
@@ -82,11 +83,11 @@ def test_a_file_that_changed_after_its_batch_began_has_not_settled_sooner(tmp_pa
     began = path.stat().st_ctime_ns - settle // 2
     folder = Folder(str(tmp_path))
     with closing(folder):
-        reader = Reader(folder, Bounds())
+        reads = Reader(folder, Bounds())
 
         def wait(later: int) -> int | None:
             now = began + later
-            return reader.read("a", {}, now // 1000, now, ended=False).session_part.again
+            return reads.read("a", {}, now // 1000, now, ended=False).session_part.again
 
         assert wait(0)
         assert wait(settle), "half of that time it was another"
@@ -138,6 +139,23 @@ def test_telemetry_that_was_written_anew_is_read_anew(bench: Bench, how: str) ->
     target.write_text(line("new-1") + line("new-2") + line("new-3"))
     target.rename(path)
     bench.until(lambda: tools(bench, "a") == ["new-1", "new-2", "new-3"], "the new lines", seconds=4)
+
+
+def test_telemetry_of_many_is_read_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is remembered of it counts by what it holds, and not by what was read."""
+    monkeypatch.setattr(reader, "REMEMBERED_BYTES", 1 << 20)
+    step = json.dumps({"event_type": "StepComplete", "padding": "x" * 1000}) + "\n"
+    engine, names = bench.start(), [f"run-{number}" for number in range(8)]
+    for name in names:
+        (bench.sessions / f"enhanced_otel_{name}.jsonl").write_text(500 * step)
+    rest(bench)
+    before = engine.patrol._reader.taken
+    for name in names:
+        with (bench.sessions / f"enhanced_otel_{name}.jsonl").open("a") as file:
+            file.write(line(name))
+    bench.until(lambda: all(tools(bench, name) == [name] for name in names), "the new lines")
+    rest(bench)
+    assert engine.patrol._reader.taken - before < 500 * len(step), "less than one of the eight"
 
 
 def test_a_line_counts_once_its_newline_is_there(bench: Bench) -> None:
@@ -358,6 +376,21 @@ def test_a_result_whose_file_went_at_once_outlives_the_database(bench: Bench) ->
     assert (bench.status("a"), score(bench)) == ("Completed", 0.5)
 
 
+def test_a_result_whose_file_never_rests_outlives_the_database(bench: Bench) -> None:
+    """It was shown; since then it is written again and again, and has not come to rest."""
+    bench.bounds = Bounds(settle_ns=60_000_000_000)
+    bench.start()
+    path = leave(bench.sessions, "a", scored(0.5))
+    bench.until(lambda: score(bench) == 0.5, "it is shown")
+    journal = bench.database.with_name("state.sqlite3.journal")
+    assert not journal.stat().st_size
+    path.write_text(scored(0.5)[:40])
+    bench.until(lambda: journal.stat().st_size, "it is kept")
+    lose_database(bench)
+    bench.start()
+    assert (bench.status("a"), score(bench)) == ("Completed", 0.5)
+
+
 def test_a_torn_end_of_the_journal_costs_only_itself(bench: Bench) -> None:
     bench.start()
     leave(bench.sessions, "a", scored(0.5))
@@ -407,7 +440,7 @@ def test_a_file_whose_row_was_not_stored_is_looked_at_again(bench: Bench) -> Non
 def test_a_verdict_that_the_journal_does_not_take_is_not_shown(bench: Bench) -> None:
     """The journal cannot grow, the database could: what would be forgotten with it must not be seen in it."""
     journal = bench.database.with_name("state.sqlite3.journal")
-    journal.write_bytes(bytes(8 << 20) + b"\n")
+    journal.write_bytes(line_of({"forgotten": ["x" * (8 << 20)]}))  # larger than the database will be
     bench.limits = Limits(silence=0.2)
     engine = bench.start()
     leave(bench.sessions, "a", session("a", **RUNNING))

@@ -10,8 +10,9 @@ import structlog
 
 from reevd.journal import Journal, line_of, record_of
 from reevd.store import Store
-from reevd.transcript import NEW, SLICE, take_place
+from reevd.transcript import NEW, take_place
 
+SLICE = 1 << 20
 STANDING = """
 SELECT value FROM json_each(?1) WHERE value IN (SELECT execution_id FROM execution_states)
 OR value IN (SELECT execution_id FROM decisions)

@@ -16,7 +16,7 @@ from reevd.schema import COLUMNS
 from reevd.store import Store
 
 BATCH = 500
-SLICE = 1 << 20
+SLICE = 4 << 20  # at each look, twice a second: a million results in a quarter of an hour
 NEW = ".new"
 ENDED = (
     f"SELECT change, {COLUMNS} FROM execution_states WHERE deadline_at IS NULL AND change > ? ORDER BY change LIMIT ?"

@@ -28,6 +28,7 @@ BUSY_WAL_BYTES, CALM_WAL_BYTES = 64 << 20, 32 << 20
 # work waits for that, since the disk is slower than the work: so many seconds at a time.
 BESIDE_WAL_BYTES, MOST_WAL_BYTES, WAIT_SECONDS = 4 << 20, 256 << 20, 0.5
 REST_LOOKS = 4
+RETRY_TICKS = 10
 COMPACT_FROM = 4  # a quarter of what stands: then rewriting it all costs little for each that went
 
 log = structlog.get_logger("reevd.books")
@@ -45,7 +46,7 @@ class Books:
         self.path, self._clock, self.limits, self._vfs = os.path.realpath(database), clock, limits, vfs
         self.lost: str | None = None
         self._rewriting: Compaction | Transcript | None = None
-        self._journal_told = False
+        self._ticks = self._retry_at = 0
         self._looks, self._logged = 0, 0
         self._long = False  # all of the log may be moved, and its file keep its space
         self.journal = Journal(self.path + ".journal")
@@ -94,6 +95,7 @@ class Books:
             raise apsw.CorruptError("it was renamed or removed: what is written to it, nobody sees")
         if not self.journal.intact and not isinstance(self._rewriting, Transcript):
             self._make_journal_anew()
+        self._ticks += 1
         before = self._clock.base
         jumped = self._clock.step() != 0
         if jumped:
@@ -109,30 +111,40 @@ class Books:
         told = self.store.meta("removed")
         total = removed + (told if isinstance(told, int) else 0)
         (standing,) = self.store.rows("SELECT count(*) FROM execution_states")[0]
-        worth_it = total * COMPACT_FROM > standing
+        worth_it = self._rewriting is None and total * COMPACT_FROM > standing
         self.store.note("removed", 0 if worth_it else total)
-        if worth_it and self._rewriting is None:
+        if worth_it:
             self._rewriting = Compaction(self.journal, self.store)
 
     def _make_journal_anew(self) -> None:
-        if not self._journal_told:
-            self._journal_told = True
-            log.error("journal was removed, replaced or changed: making it anew", journal=self.journal.path)
+        if self._ticks < self._retry_at:
+            return
+        log.error("journal was removed, replaced or changed: making it anew", journal=self.journal.path)
+        self._retry_at = self._ticks + RETRY_TICKS
         self._abandon()
-        with contextlib.suppress(OSError):  # told, and tried again at the next look
+        self.journal.spoil()
+        # Until it is whole again, whoever is killed finds that it is not, and what is stored is on the disk at once.
+        self.store.note("journal_size", self.journal.known, durably=True)
+        self.store.db.pragma("synchronous", "full")
+        try:
             self._rewriting = Transcript(self.journal, self.store)
+        except OSError as error:
+            log.warning("journal cannot be made anew", error=str(error), retry="in a while")
 
     def _go_on_rewriting(self) -> None:
         assert self._rewriting is not None
         try:
             self._rewriting.step()
+        except (apsw.CorruptError, apsw.NotADBError):
+            self._abandon()
+            raise
         except (OSError, apsw.Error) as error:
-            if isinstance(self._rewriting, Compaction):
-                log.warning("compaction of the journal given up", error=str(error), retry="after the next removal")
+            log.warning("rewriting the journal given up", error=str(error), retry="in a while, where it is needed")
             self._abandon()
             return
         if self._rewriting.done:
-            self._rewriting, self._journal_told = None, False
+            self._rewriting, self._retry_at = None, 0
+            self.store.db.pragma("synchronous", "normal")
 
     def _abandon(self) -> None:
         if self._rewriting is not None:

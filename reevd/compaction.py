@@ -34,7 +34,11 @@ class Compaction:
     def step(self) -> None:
         """Copies the next slice; after the last one the new journal stands in the old one's place."""
         lines, self._at = self._journal.lines(self._at, SLICE)
-        kept = self._kept([record for record in map(record_of, lines) if record is not None])
+        records = list(map(record_of, lines))
+        if None in records:
+            self._journal.spoil()
+            raise OSError(f"{self._journal.path} holds a damaged line")
+        kept = self._kept([record for record in records if record is not None])
         if kept and os.write(self._new, kept) != len(kept):
             raise OSError(f"{self._path} could not be written whole")
         if self._at == self._journal.size:
@@ -55,7 +59,8 @@ class Compaction:
     def _finish(self) -> None:
         before = self._journal.size
         os.fsync(self._new)
-        take_place(self._journal, self._store, self._path)
+        # Cut short, the next start replays all of whichever journal it finds; rows that stand stay.
+        take_place(self._journal, self._store, self._path, 0)
         os.close(self._new)
         self.done = True
         log.info("journal compacted", before=before, after=self._journal.size)

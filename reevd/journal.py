@@ -14,7 +14,9 @@ from typing import Any
 
 import orjson
 
-OPEN = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+OPEN = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
+LOST = 1 << 62
+"""Known in the place of its size where it lacks what was in it: no journal has so much."""
 
 
 class Journal:
@@ -23,10 +25,16 @@ class Journal:
     def __init__(self, path: str) -> None:
         self.path = path
         self.unreadable = 0
-        self._descriptor = os.open(path, OPEN, 0o600)
+        self._descriptor = os.open(path, OPEN | os.O_CREAT, 0o600)
         self.size = self._whole_end()
         os.ftruncate(self._descriptor, self.size)
         self._left, self._spoilt = _state(os.fstat(self._descriptor)), False
+        self._copy: int | None = None
+
+    @property
+    def known(self) -> int:
+        """What the database is to know of its size."""
+        return LOST if self._spoilt else self.size
 
     @property
     def intact(self) -> bool:
@@ -42,26 +50,35 @@ class Journal:
 
     def _look(self) -> None:
         """Before it is changed here: what others did would not be seen after it."""
-        self._spoilt |= _state(os.fstat(self._descriptor)) != self._left
+        status = os.fstat(self._descriptor)
+        self._spoilt |= _state(status) != self._left
+        self.size = min(self.size, status.st_size)
+
+    def copy_to(self, descriptor: int | None) -> None:
+        """What is appended from now on goes there too."""
+        self._copy = descriptor
+
+    @property
+    def copied(self) -> bool:
+        """Whether all did that was appended since that was asked for."""
+        return self._copy is not None
 
     def close(self) -> None:
         os.close(self._descriptor)
 
     def append(self, records: Iterable[dict[str, Any]], made: Iterable[bytes] = ()) -> int:
-        """Writes and syncs the records, and lines that were made before. Returns the new size.
+        """Writes and syncs the records, and lines that were made before. Returns what is to be known of its size.
 
         On OSError none of them counts.
         """
         lines = b"".join((*map(line_of, records), *made))
         if not lines:
-            return self.size
+            return self.known
         self._look()
         # A failed append may have left a torn line that could not be cut off then.
         os.ftruncate(self._descriptor, self.size)
         try:
-            written = 0
-            while written < len(lines):
-                written += os.write(self._descriptor, lines[written:])
+            write_all(self._descriptor, lines)
             os.fdatasync(self._descriptor)
             self.size += len(lines)
         except OSError:
@@ -69,15 +86,25 @@ class Journal:
             raise
         finally:
             self._left = _state(os.fstat(self._descriptor))
-        return self.size
+        if self._copy is not None:
+            try:
+                write_all(self._copy, lines)
+            except OSError:
+                self._copy = None
+        return self.known
 
     def cut(self, size: int) -> None:
         """Takes back what was appended since; where the disk does not let it, the next append does."""
-        self.size = size
-        self._look()
+        back, self.size = self.size - size, size
         with contextlib.suppress(OSError):
-            os.ftruncate(self._descriptor, size)
-        self._left = _state(os.fstat(self._descriptor))
+            self._look()
+            os.ftruncate(self._descriptor, self.size)
+            self._left = _state(os.fstat(self._descriptor))
+        if back and self._copy is not None:
+            try:
+                os.ftruncate(self._copy, os.fstat(self._copy).st_size - back)
+            except OSError:
+                self._copy = None
 
     def replay(self, offset: int) -> Iterator[dict[str, Any]]:
         """The records from `offset` on. A line that is damaged is passed over and counted in `unreadable`."""
@@ -101,17 +128,21 @@ class Journal:
 
     def become(self, path: str) -> None:
         """The file at `path`, which is on the disk, takes this one's place."""
-        os.rename(path, self.path)
+        descriptor = os.open(path, OPEN)
+        try:
+            os.rename(path, self.path)
+        except OSError:
+            os.close(descriptor)
+            raise
+        os.close(self._descriptor)
+        status = os.fstat(descriptor)
+        self._descriptor, self.size, self._left = descriptor, status.st_size, _state(status)
+        self._spoilt, self._copy = False, None
         folder = os.open(os.path.dirname(self.path) or ".", os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
-        descriptor = os.open(self.path, OPEN, 0o600)
-        os.close(self._descriptor)
-        self._descriptor = descriptor
-        status = os.fstat(descriptor)
-        self.size, self._left, self._spoilt = status.st_size, _state(status), False
 
     def _whole_end(self) -> int:
         """Behind the last newline; a torn append has none, since it is the last byte of each record."""
@@ -123,6 +154,13 @@ class Journal:
                 return begin + newline + 1
             end = begin
         return 0
+
+
+def write_all(descriptor: int, data: bytes | bytearray) -> None:
+    """Raises OSError where not all of it was written."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
 
 
 def _state(status: os.stat_result) -> tuple[int, ...]:

@@ -78,7 +78,7 @@ def replay(store: Store, journal: Journal, now: int) -> int:
     if count:
         _store(store, batch, now)
         with store.transaction():
-            store.set_meta("journal_size", journal.size)
+            store.set_meta("journal_size", journal.known)
         log.info("journal replayed", records=count, unreadable=journal.unreadable)
     return count
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from itertools import islice
 from typing import NamedTuple
 
 import apsw
@@ -24,6 +25,7 @@ from reevd.store import Store
 from reevd.times import rfc3339
 from reevd.transcript import transcript
 
+BATCH = 500
 NEW = ".restoring"
 DECIDED = ".restored"
 """A link that stands from the moment that all of the new is on the disk until it is in its place.
@@ -175,10 +177,10 @@ def _make(backup: str, new: str) -> None:
         db.execute("VACUUM INTO ?", (new,))
     store, journal = Store(new), Journal(new + ".journal")
     try:
-        size = 0
-        for records in transcript(store):
-            size = journal.append(records)
-        store.note("journal_size", size)
+        with contextlib.closing(transcript(store)) as records:
+            while portion := [each for _, each in islice(records, BATCH)]:
+                journal.append(portion)
+        store.note("journal_size", journal.size)
         # Its changes have numbers that others got since: who follows by them has to begin anew.
         store.note("birth", secrets.token_hex(8))
         store.checkpoint(truncate=True)

@@ -199,12 +199,13 @@ class Store:
 
     def note(self, key: str, value: int | str, *, durably: bool = False) -> None:
         """durably: on the disk when it returns, and all that was stored before it."""
-        self.db.pragma("synchronous", "full" if durably else "normal")
+        before = self.db.pragma("synchronous")
+        self.db.pragma("synchronous", "full" if durably else before)
         try:
             with self.transaction():
                 self.set_meta(key, value)
         finally:
-            self.db.pragma("synchronous", "normal")
+            self.db.pragma("synchronous", before)
 
     def shift(self, jump: int) -> int:
         """The clock was set by so many microseconds: what has not ended keeps its time. Returns how many.

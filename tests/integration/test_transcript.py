@@ -9,8 +9,10 @@ from pathlib import Path
 import apsw
 import pytest
 
+from reevd import books, transcript
 from reevd.journal import Journal
 from reevd.model import Decision
+from reevd.transcript import Transcript
 from tests.harness import leave, session
 from tests.integration.conftest import Bench
 from tests.integration.test_defences import RUNNING, lose_database, rest
@@ -100,6 +102,7 @@ def test_it_is_made_anew_once_there_is_room(bench: Bench, monkeypatch: pytest.Mo
         real(journal, path)
 
     monkeypatch.setattr(Journal, "become", refused)
+    monkeypatch.setattr(books, "RETRY_TICKS", 1)
     journal_of(bench).unlink()
     bench.until(lambda: not engine.health().reasons, "it is as it should be")
     assert len(tried) == 3
@@ -121,6 +124,103 @@ def test_before_it_takes_the_place_the_offset_is_on_the_disk(bench: Bench, monke
     assert seen == [False]
     bench.close()
     disk.unregister()
+
+
+def kill(bench: Bench) -> None:
+    """As kill -9 leaves it: nothing is ended, nothing taken back."""
+    KILLED.append(bench.engine)
+    bench.engine = None
+
+
+KILLED: list[object] = []
+
+
+@BREAKS
+def test_killed_before_it_is_anew_the_next_start_makes_it_anew(bench: Bench, spoil: Callable[[Path], None]) -> None:
+    """That it is spoilt is known then too, also once results came to rest meanwhile."""
+    three(bench)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Transcript, "step", lambda _: None)
+        spoil(journal_of(bench))
+        engine = bench.engine
+        assert engine is not None
+        bench.until(lambda: engine.books._rewriting is not None, "it is begun")
+        leave(bench.sessions, "later", session("later"))
+        rest(bench)
+        kill(bench)
+        bench.start()
+        kill(bench)
+    engine = bench.start()
+    bench.until(lambda: not engine.health().reasons, "it is as it should be")
+    (bench.sessions / "session_later.json").unlink()
+    rest(bench)
+    all_stand(bench, "later")
+
+
+def test_killed_before_it_has_taken_the_place_the_next_start_makes_it_anew(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException): ...
+
+    def die(_: Journal, _path: str) -> None:
+        raise Killed
+
+    three(bench)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Journal, "become", die)
+        os.truncate(journal_of(bench), 0)
+        with pytest.raises(Killed):
+            bench.until(lambda: False, "it is killed")
+        kill(bench)
+    engine = bench.start()
+    bench.until(lambda: not engine.health().reasons, "it is as it should be")
+    all_stand(bench)
+
+
+def test_what_happens_while_it_is_made_anew_is_in_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stop that was acknowledged, and a result that was removed."""
+    three(bench)
+    engine, real, steps = bench.engine, Transcript.step, list[int]()
+    assert engine is not None
+
+    def step(made: Transcript) -> None:
+        real(made)
+        steps.append(len(steps))
+        if len(steps) <= 3:
+            stop = Decision(f"late-{steps[-1]}", "stopped", engine.clock.now(), "asked for")
+            engine.patrol.decide(stop)
+        if len(steps) == 3:
+            assert engine.patrol.remove(["gone"], dry=False).executions == ["gone"]
+
+    monkeypatch.setattr(transcript, "SLICE", 1)  # a record at each step
+    monkeypatch.setattr(Transcript, "step", step)
+    journal_of(bench).unlink()
+    bench.until(lambda: not engine.health().reasons, "it is as it should be")
+    assert len(steps) > 3
+    rest(bench)
+    lose_database(bench)
+    bench.start()
+    assert {bench.status(f"late-{number}") for number in steps[:3]} == {"Stopped"}
+    assert bench.status("gone") is None
+
+
+def test_damage_that_is_met_then_is_no_secret(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    three(bench)
+    engine, real, met = bench.engine, Transcript.step, list[int]()
+    assert engine is not None
+
+    def step(made: Transcript) -> None:
+        if not met:
+            met.append(1)
+            raise apsw.CorruptError("database disk image is malformed")
+        real(made)
+
+    monkeypatch.setattr(Transcript, "step", step)
+    store = engine.store
+    journal_of(bench).unlink()
+    bench.until(lambda: not engine.health().reasons and engine.ready, "it is as it should be")
+    assert engine.store is not store, "the database was made anew, from what the journal still had"
+    all_stand(bench)
 
 
 class Unsynced(apsw.VFS):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -61,6 +63,31 @@ def test_news_go_before_a_second_look_that_has_not_waited_for_others() -> None:
     agenda.add_later("old", 10)
     agenda.add(["new"])
     assert [agenda.take(10, 8).ids, agenda.take(10, 8).ids] == [["new"], ["old"]]
+
+
+def test_thousands_that_are_urgent_come_in_turn_and_keep_nobody_waiting() -> None:
+    """Each is put in again and again, before all of them had their turn: of live runs, twice a second."""
+    agenda, urgent, now = Agenda(), [f"live-{number:04}" for number in range(5000)], 0
+    agenda.add_later("old", 1)
+    taken = Counter[str]()
+    while len(taken) <= len(urgent):
+        now += 1
+        if now % 50 == 1:
+            for execution_id in urgent:
+                agenda.add_later(execution_id, 0)
+        taken.update(agenda.take(now, 512).second)
+        assert taken["old"] or now < 10, "who waited for a time comes all the same"
+        assert now < 1000, "somebody never comes"
+    assert max(taken.values()) <= 2
+
+
+def test_what_is_read_in_slices_is_read_to_its_end_first() -> None:
+    agenda = Agenda()
+    for name in ("a", "b", "c"):
+        agenda.add_later(name, 0)
+    assert agenda.take(1, FAIRNESS).second == ["a"]
+    agenda.resume("a")
+    assert agenda.take(1, FAIRNESS).second == ["a"]
 
 
 def test_where_much_waits_second_looks_come_beside_the_news() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import apsw
 
-from reevd import journal, restore, store
+from reevd import journal, restore, store, transcript
 from tests.faults.disk import Disk, Inode, Operation
 
 NAME = "faulty"
@@ -89,10 +89,18 @@ class _Os:
 
     def open(self, path: str, flags: int, mode: int = 0o777) -> int:
         self._check("open")
+        if flags & os.O_DIRECTORY:
+            return os.open(path, flags, mode)
         inode = self._disk.inode(path) if not flags & os.O_EXCL or not os.path.exists(path) else Inode(b"")
         descriptor = os.open(path, flags, mode)
         self._files[descriptor] = path, inode
+        if flags & os.O_TRUNC:
+            inode.truncate(0)
         return descriptor
+
+    def close(self, descriptor: int) -> None:
+        self._files.pop(descriptor, None)
+        os.close(descriptor)
 
     def write(self, descriptor: int, data: bytes) -> int:
         _, inode = self._files[descriptor]
@@ -110,6 +118,12 @@ class _Os:
     def fdatasync(self, descriptor: int) -> None:
         self._check("sync")
         self._disk.sync(*self._files[descriptor])
+
+    def fsync(self, descriptor: int) -> None:
+        """Of a folder: a new name is safe at once, see Disk.rename."""
+        self._check("sync")
+        if descriptor in self._files:
+            self._disk.sync(*self._files[descriptor])
 
     def ftruncate(self, descriptor: int, size: int) -> None:
         self._check("truncate")
@@ -140,7 +154,7 @@ _vfs = _Vfs()
 @contextmanager
 def through(disk: Disk) -> Iterator[str]:
     """All that reevd writes goes through `disk`. Yields the name of the VFS for its database."""
-    modules: tuple[Any, ...] = (journal, restore, store)
+    modules: tuple[Any, ...] = (journal, restore, store, transcript)
     _vfs.disk = disk
     faulty = _Os(disk)
     for module in modules:

@@ -23,6 +23,7 @@ DEFENCES = "tests/integration/test_defences.py::test_"
 SURVEY = "tests/unit/test_survey.py::test_"
 AHEAD = "tests/integration/test_readahead.py::test_"
 ENDURANCE = "tests/integration/test_endurance.py::test_"
+TRANSCRIPT = "tests/integration/test_transcript.py::test_"
 TURNS = "tests/integration/test_turns.py::test_"
 CLOCK = "tests/integration/test_clock.py::test_"
 UNSEEN = "tests/integration/test_unseen.py::test_"
@@ -66,6 +67,34 @@ MUTANTS = (
         "                self._clock.base = before  #",
         "                #",
         (CLOCK + "a_clock_that_is_set_while_the_disk_is_full_moves_none_either",),
+    ),
+    Mutant(
+        "a journal that is never looked at again",
+        "reevd/journal.py",
+        "            return not self._spoilt and _state(os.stat(self.path)) == self._left\n",
+        "            return True\n",
+        (TRANSCRIPT + "a_journal_that_is_spoilt_is_made_anew",),
+    ),
+    Mutant(
+        "a spoilt journal that only memory knows of",
+        "reevd/journal.py",
+        "        return LOST if self._spoilt else self.size\n",
+        "        return self.size\n",
+        (TRANSCRIPT + "killed_before_it_is_anew_the_next_start_makes_it_anew",),
+    ),
+    Mutant(
+        "what comes while the journal is made anew is not in it",
+        "reevd/transcript.py",
+        "        journal.copy_to(self._new)\n",
+        "        journal.copy_to(os.open(os.devnull, os.O_WRONLY))\n",
+        (TRANSCRIPT + "what_happens_while_it_is_made_anew_is_in_it",),
+    ),
+    Mutant(
+        "live runs before all others, always",
+        "reevd/agenda.py",
+        "TURNS = 4\n",
+        "TURNS = 1 << 60\n",
+        ("tests/unit/test_agenda.py::test_thousands_that_are_urgent_come_in_turn_and_keep_nobody_waiting",),
     ),
     Mutant(
         "mtime-only fingerprint",

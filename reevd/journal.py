@@ -100,7 +100,7 @@ class Journal:
             self._look()
             os.ftruncate(self._descriptor, self.size)
             self._left = _state(os.fstat(self._descriptor))
-        if back and self._copy is not None:
+        if back > 0 and self._copy is not None:
             try:
                 os.ftruncate(self._copy, os.fstat(self._copy).st_size - back)
             except OSError:

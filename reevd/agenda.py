@@ -69,11 +69,6 @@ class Agenda:
             else:
                 self._urgent[execution_id] = None
 
-    def resume(self, execution_id: str) -> None:
-        """There is more of it to be read: before all others, or many would hold their part at once."""
-        self.add_later(execution_id, 0)
-        self._urgent.move_to_end(execution_id, last=False)
-
     def hurry(self) -> None:
         """Everything is due now."""
         self.add(self._at)

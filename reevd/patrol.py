@@ -220,10 +220,7 @@ class Patrol:
         stride = self.bounds.settle_ns // 2_000 or 1
         for execution_id, wait in outcome.again.items():
             at = now + wait // 1000
-            if wait:
-                self.agenda.add_later(execution_id, at + -at % stride)
-            else:
-                self.agenda.resume(execution_id)
+            self.agenda.add_later(execution_id, at + -at % stride if wait else 0)
         if patiently:
             self._gave_way = self._gave_way + 1 if len(outcome.left) == len(batch) else 0
             for execution_id in outcome.left:

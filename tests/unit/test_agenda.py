@@ -81,15 +81,6 @@ def test_thousands_that_are_urgent_come_in_turn_and_keep_nobody_waiting() -> Non
     assert max(taken.values()) <= 2
 
 
-def test_what_is_read_in_slices_is_read_to_its_end_first() -> None:
-    agenda = Agenda()
-    for name in ("a", "b", "c"):
-        agenda.add_later(name, 0)
-    assert agenda.take(1, FAIRNESS).second == ["a"]
-    agenda.resume("a")
-    assert agenda.take(1, FAIRNESS).second == ["a"]
-
-
 def test_where_much_waits_second_looks_come_beside_the_news() -> None:
     agenda, most = Agenda(), 4 * BESIDE
     for number in range(100):

@@ -10,7 +10,7 @@ from typing import Any
 
 import apsw
 
-from reevd import journal, restore, store, transcript
+from reevd import journal, restore, store, successor
 from tests.faults.disk import Disk, Inode, Operation
 
 NAME = "faulty"
@@ -154,7 +154,7 @@ _vfs = _Vfs()
 @contextmanager
 def through(disk: Disk) -> Iterator[str]:
     """All that reevd writes goes through `disk`. Yields the name of the VFS for its database."""
-    modules: tuple[Any, ...] = (journal, restore, store, transcript)
+    modules: tuple[Any, ...] = (journal, restore, store, successor)
     _vfs.disk = disk
     faulty = _Os(disk)
     for module in modules:

@@ -85,8 +85,8 @@ MUTANTS = (
     Mutant(
         "what comes while the journal is made anew is not in it",
         "reevd/transcript.py",
-        "        journal.copy_to(self._new)\n",
-        "        journal.copy_to(os.open(os.devnull, os.O_WRONLY))\n",
+        "        journal.copy_to(self._new.descriptor)\n",
+        "        journal.copy_to(__import__('os').open('/dev/null', 1))\n",
         (TRANSCRIPT + "what_happens_while_it_is_made_anew_is_in_it",),
     ),
     Mutant(

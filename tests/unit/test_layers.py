@@ -29,6 +29,7 @@ LAYERS = (
     "feed.keeper feed.outbox",
     "tail watch listener statements endings",
     "store",
+    "successor",
     "transcript",
     "reader lookout rescan inspection checkpoint forget compaction",
     "look",

@@ -12,6 +12,7 @@ from reevd import restore
 from reevd.checkpoint import Checkpoint
 from reevd.clock import Clock
 from reevd.compaction import Compaction
+from reevd.database import DAMAGED
 from reevd.derive import Limits
 from reevd.inspection import Inspection
 from reevd.journal import Journal
@@ -55,7 +56,7 @@ class Books:
     def _open(self) -> None:
         try:
             self._open_as_it_is()
-        except (apsw.CorruptError, apsw.NotADBError) as error:
+        except DAMAGED as error:
             log.error("database is damaged", database=self.path, error=str(error))
             restore.move_aside(self.path, self._clock.now())
             self._open_as_it_is()
@@ -135,7 +136,7 @@ class Books:
         assert self._rewriting is not None
         try:
             self._rewriting.step()
-        except (apsw.CorruptError, apsw.NotADBError):
+        except DAMAGED:
             self._abandon()
             raise
         except (OSError, apsw.Error) as error:

@@ -16,6 +16,7 @@ from reevd.books import Books
 from reevd.bounds import DEFAULT_BOUNDS, DEFAULT_PACE, Bounds, Pace
 from reevd.change import Change
 from reevd.clock import Clock
+from reevd.database import DAMAGED
 from reevd.derive import DEFAULT_LIMITS, Limits
 from reevd.health import Health
 from reevd.lookout import Lookout
@@ -59,8 +60,7 @@ class Engine:
         self._pace, self._survey = pace, Survey()
         self._next_tick = self._retry_at = 0
         self._reasons: dict[str, str] = {}
-        self.poll = select.epoll()
-        self._background = Background()
+        self.poll, self._background = select.epoll(), Background()
         self.books = Books(database, self.clock, limits, vfs)
         self._lookout = Lookout(folder, self.poll)
         self.patrol = Patrol(self.books, self.clock, self._lookout.folder, bounds, lambda: bool(self.poll.poll(0, 1)))
@@ -148,7 +148,7 @@ class Engine:
                 self._background.do(self._work, now, patiently=self.patrol.laden)
         except StoringError as error:
             self._fail(error, now)
-        except (apsw.CorruptError, apsw.NotADBError) as error:
+        except DAMAGED as error:
             self._start_over(str(error), now)
         except apsw.Error as error:
             self._fail(StoringError(str(error) or type(error).__name__), now)

@@ -7,7 +7,7 @@ import threading
 
 import apsw
 
-from reevd.database import damage, interrupt
+from reevd.database import DAMAGED, damage, interrupt
 
 
 class Inspection:
@@ -32,7 +32,7 @@ class Inspection:
         # SQLite lets go of the interpreter while it reads, so that this takes a core and not the engine's time.
         try:
             self.damage = damage(self._db)
-        except (apsw.CorruptError, apsw.NotADBError) as error:
+        except DAMAGED as error:
             self.damage = str(error)
         except apsw.Error:
             pass  # interrupted, or the disk fails: the engine will see the latter by itself

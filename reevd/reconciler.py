@@ -12,6 +12,7 @@ import structlog
 
 from reevd import record
 from reevd.change import NO_FIRST_LOOKS, Change, FirstLooks
+from reevd.database import DAMAGED
 from reevd.derive import Limits
 from reevd.endings import Endings
 from reevd.errors import defect
@@ -155,7 +156,7 @@ class Reconciler:
         try:
             size = self._journal.append(records, ahead.lines.values())
             self._store.reconcile(batch, rfc3339(now), ahead, solved=solved, journal_size=size)
-        except (apsw.CorruptError, apsw.NotADBError):
+        except DAMAGED:
             raise
         except (apsw.Error, OSError) as error:
             if any(d.kind in ASKED_FOR for c in batch for d in c.decisions):
@@ -175,7 +176,7 @@ class Reconciler:
         try:
             size = self._journal.append([record.forgotten(execution_ids)])
             forget(self._store, execution_ids, size)
-        except (apsw.CorruptError, apsw.NotADBError):
+        except DAMAGED:
             raise
         except (apsw.Error, OSError) as error:
             raise StoringError(str(error) or type(error).__name__) from error

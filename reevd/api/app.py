@@ -26,6 +26,7 @@ from reevd.api.host import Host
 from reevd.api.logs import Logs
 from reevd.api.service import Service
 from reevd.api.traffic import Route as Answered
+from reevd.database import DAMAGED
 
 if TYPE_CHECKING:
     from reevd.api.metrics import Metrics
@@ -48,7 +49,7 @@ class App:
         routes = [strict(route) for group in GROUPS for route in group(service).routes()]
         metrics = Route(METRICS, self._measured)
         within = Mount(BASE, Router(routes, redirect_slashes=False))
-        damaged = dict.fromkeys((apsw.CorruptError, apsw.NotADBError), self._damaged)
+        damaged = dict.fromkeys(DAMAGED, self._damaged)
         self._app = Starlette(routes=[within, metrics], exception_handlers={**FAILURES, **damaged})
         self._app.router.redirect_slashes = False
 

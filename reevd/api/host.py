@@ -15,6 +15,7 @@ from reevd.api.answers import JSON
 from reevd.api.questions import paging
 from reevd.api.service import Service
 from reevd.clock import Clock
+from reevd.database import DAMAGED
 from reevd.link import LinkError
 from reevd.model import Status
 from reevd.times import SECOND, rfc3339
@@ -47,7 +48,7 @@ class Host:
         except apsw.Error as error:
             counts, problems = {}, 0
             reasons.append(f"the database cannot be read: {error}")
-            if isinstance(error, apsw.CorruptError | apsw.NotADBError):
+            if isinstance(error, DAMAGED):
                 await self._service.suspect()
         now = Clock().now()
         return JSON(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,18 @@ class Bench:
         """Path to kind."""
         assert self.engine is not None
         return dict(self.engine.store.rows("SELECT path, kind FROM problems"))
+
+
+@contextmanager
+def no_threads() -> Iterator[None]:
+    """In this process, no thread can be started meanwhile, as where a host gives no more."""
+
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refused)
+        yield
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from reevd import books
 from reevd.checkpoint import Checkpoint
 from tests.harness import leave, session
-from tests.integration.conftest import Bench
+from tests.integration.conftest import Bench, no_threads
 
 
 class SlowDisk(apsw.VFS):
@@ -114,12 +114,8 @@ def test_what_came_meanwhile_is_moved_beside_the_work_too(bench: Bench, disk: Sl
 
 
 def test_without_a_thread_the_engine_moves_it_itself(bench: Bench, disk: SlowDisk) -> None:
-    def refused(_: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
     disk.go.set()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(threading.Thread, "start", refused)
+    with no_threads():
         leave_many(bench, "first")
         bench.until(lambda: bench.status("first-99") == "Completed", "all is stored")
         all_is_moved(bench)

@@ -9,7 +9,6 @@ import mmap
 import os
 import subprocess
 import sys
-import threading
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from reevd.journal import line_of
 from reevd.patrol import PILE
 from reevd.reader import Reader
 from tests.harness import files_of_at_most, leave, session
-from tests.integration.conftest import Bench
+from tests.integration.conftest import Bench, no_threads
 
 RUNNING: dict[str, object] = {"end_time": None, "final_result": None}
 
@@ -201,11 +200,7 @@ def test_a_name_that_is_swapped_at_the_last_moment_is_refused(
 
 
 def test_without_a_thread_the_engine_works_all_the_same(bench: Bench) -> None:
-    def refused(_: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(threading.Thread, "start", refused)
+    with no_threads():
         for number in range(2 * PILE):
             leave(bench.sessions, f"run-{number}", session(f"run-{number}"))
         engine = bench.start()

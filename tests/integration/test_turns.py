@@ -94,15 +94,21 @@ def test_who_gave_way_is_read_again_as_if_nobody_had_looked(bench: Bench, monkey
     bench.until(lambda: bench.problems() == {path.name: "json"}, "what stands there now is told")
 
 
+def read_to_its_end(bench: Bench, *, runs: int, lines: int) -> None:
+    """By the time that it is ready, the call at the end of so many long lines is known, of each run."""
+    bench.bounds = Bounds(settle_ns=50_000_000, budget=2 << 20)
+    names = OLD[:runs]
+    for name in names:
+        (bench.sessions / f"enhanced_otel_{name}.jsonl").write_text(lines * LINE + CALL)
+        leave(bench.sessions, name, session(name, end_time=None, final_result=None))
+    bench.start()
+    assert [row and row.tool_calls for row in map(bench.row, names)] == [1] * runs
+
+
 def test_ready_means_that_telemetry_is_read_to_its_end(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is read in slices, and a look at many ends before all had theirs: that is no rest."""
     monkeypatch.setattr(look, "MOST_BYTES", 1 << 20)
-    bench.bounds = Bounds(settle_ns=50_000_000, budget=2 << 20)
-    for name in OLD[:4]:
-        (bench.sessions / f"enhanced_otel_{name}.jsonl").write_text(4 * LINE + CALL)
-        leave(bench.sessions, name, session(name, end_time=None, final_result=None))
-    bench.start()
-    assert [row and row.tool_calls for row in map(bench.row, OLD[:4])] == [1] * 4
+    read_to_its_end(bench, runs=4, lines=4)
 
 
 def test_telemetry_that_is_larger_than_what_is_remembered_is_read_to_its_end(
@@ -110,12 +116,7 @@ def test_telemetry_that_is_larger_than_what_is_remembered_is_read_to_its_end(
 ) -> None:
     """One would throw the other out, half read, for ever."""
     monkeypatch.setattr(reader, "REMEMBERED_BYTES", 1)
-    bench.bounds = Bounds(settle_ns=50_000_000, budget=2 << 20)
-    for name in OLD[:3]:
-        (bench.sessions / f"enhanced_otel_{name}.jsonl").write_text(6 * LINE + CALL)
-        leave(bench.sessions, name, session(name, end_time=None, final_result=None))
-    bench.start()
-    assert [row and row.tool_calls for row in map(bench.row, OLD[:3])] == [1] * 3
+    read_to_its_end(bench, runs=3, lines=6)
 
 
 def test_second_looks_are_taken_however_much_news_comes(

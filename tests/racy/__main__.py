@@ -3,7 +3,7 @@
 Each trial replaces a file's content by another of the same size, in pieces, as editors and many languages' writers
 do. The engine hears of the first piece only. What it reads then may be old, new, torn, or valid JSON of both
 versions; what stands in the database afterwards must be what the file says. A trial whose writer was kept waiting, in
-the middle of it, for as long as a file takes to settle is none, and another takes its place.
+the middle of it, for half of the time that a file takes to settle is none, and another takes its place.
 """
 
 from __future__ import annotations

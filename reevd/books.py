@@ -8,19 +8,18 @@ import os
 import apsw
 import structlog
 
-from reevd import restore
+from reevd import restore, schema
 from reevd.checkpoint import Checkpoint
 from reevd.clock import Clock
-from reevd.compaction import Compaction
 from reevd.database import DAMAGED
 from reevd.derive import Limits
 from reevd.inspection import Inspection
 from reevd.journal import Journal
 from reevd.memory import give_back
 from reevd.reconciler import Reconciler, StoringError
+from reevd.rewriting import Rewriting
 from reevd.room import shortages
 from reevd.store import Store
-from reevd.transcript import Transcript
 
 # The log is moved into the database once it has so many bytes: while there is work, and between two works.
 # At rest, it is moved whatever it has; before, each move would keep somebody's new file waiting.
@@ -29,8 +28,6 @@ BUSY_WAL_BYTES, CALM_WAL_BYTES = 64 << 20, 32 << 20
 # work waits for that, since the disk is slower than the work: so many seconds at a time.
 BESIDE_WAL_BYTES, MOST_WAL_BYTES, WAIT_SECONDS = 4 << 20, 256 << 20, 0.5
 REST_LOOKS = 4
-RETRY_TICKS = 10
-COMPACT_FROM = 4  # a quarter of what stands: then rewriting it all costs little for each that went
 
 log = structlog.get_logger("reevd.books")
 
@@ -46,12 +43,15 @@ class Books:
     def __init__(self, database: str, clock: Clock, limits: Limits, vfs: str | None = None) -> None:
         self.path, self._clock, self.limits, self._vfs = os.path.realpath(database), clock, limits, vfs
         self.lost: str | None = None
-        self._rewriting: Compaction | Transcript | None = None
-        self._ticks = self._retry_at = 0
         self._looks, self._logged = 0, 0
         self._long = False  # all of the log may be moved, and its file keep its space
         self.journal = Journal(self.path + ".journal")
-        self._open()
+        self._rewriting = Rewriting(self.journal)
+        try:
+            self._open()
+        except BaseException:
+            self.journal.close()  # or each try to open the database would leave a descriptor
+            raise
 
     def _open(self) -> None:
         try:
@@ -77,6 +77,10 @@ class Books:
     def tune(self, limits: Limits) -> None:
         self.limits = self.reconciler.limits = limits
 
+    def compact(self, *, removed: int) -> None:
+        """So many executions were removed: the journal is to be without them some time."""
+        self._rewriting.compact(self.store, removed=removed)
+
     def inspect(self) -> None:
         """Has the whole database read, once: what is found, `check` tells."""
         self._inspection.begin()
@@ -90,13 +94,11 @@ class Books:
 
     def check(self) -> bool:
         """Whether the clock was set since. Raises apsw.CorruptError for a damaged database, or one that was moved."""
-        if self._inspection.damage:
-            raise apsw.CorruptError(self._inspection.damage)
+        if damage := self._inspection.damage or self.store.damage:
+            raise apsw.CorruptError(damage)
         if self.store.moved:
             raise apsw.CorruptError("it was renamed or removed: what is written to it, nobody sees")
-        if not self.journal.intact and not isinstance(self._rewriting, Transcript):
-            self._make_journal_anew()
-        self._ticks += 1
+        self._rewriting.look(self.store)
         before = self._clock.base
         jumped = self._clock.step() != 0
         if jumped:
@@ -107,55 +109,9 @@ class Books:
                 raise
         return jumped
 
-    def compact(self, *, removed: int) -> None:
-        """Wants the journal without what was removed, once that is a good part of it."""
-        told = self.store.meta("removed")
-        total = removed + (told if isinstance(told, int) else 0)
-        (standing,) = self.store.rows("SELECT count(*) FROM execution_states")[0]
-        worth_it = self._rewriting is None and total * COMPACT_FROM > standing
-        self.store.note("removed", 0 if worth_it else total)
-        if worth_it:
-            self._rewriting = Compaction(self.journal, self.store)
-
-    def _make_journal_anew(self) -> None:
-        if self._ticks < self._retry_at:
-            return
-        log.error("journal was removed, replaced or changed: making it anew", journal=self.journal.path)
-        self._retry_at = self._ticks + RETRY_TICKS
-        self._abandon()
-        self.journal.spoil()
-        # Until it is whole again, whoever is killed finds that it is not, and what is stored is on the disk at once.
-        self.store.note("journal_size", self.journal.known, durably=True)
-        self.store.db.pragma("synchronous", "full")
-        try:
-            self._rewriting = Transcript(self.journal, self.store)
-        except OSError as error:
-            log.warning("journal cannot be made anew", error=str(error), retry="in a while")
-
-    def _go_on_rewriting(self) -> None:
-        assert self._rewriting is not None
-        try:
-            self._rewriting.step()
-        except DAMAGED:
-            self._abandon()
-            raise
-        except (OSError, apsw.Error) as error:
-            log.warning("rewriting the journal given up", error=str(error), retry="in a while, where it is needed")
-            self._abandon()
-            return
-        if self._rewriting.done:
-            self._rewriting, self._retry_at = None, 0
-            self.store.db.pragma("synchronous", "normal")
-
-    def _abandon(self) -> None:
-        if self._rewriting is not None:
-            self._rewriting.abandon()
-            self._rewriting = None
-
     def tidy(self, *, idle: bool) -> None:
         """To be called again and again: moves the log into the database, at rest gives back its space and memory."""
-        if self._rewriting is not None:
-            self._go_on_rewriting()
+        self._rewriting.step(self.store)
         logged = self.store.wal_bytes
         self._looks = self._looks + 1 if idle and logged == self._logged else 0
         self._logged = logged
@@ -208,6 +164,7 @@ class Books:
             raise StoringError("the log is still being moved into the database")
         self._checkpoint.end()
         self.store.note("probed_at", self._clock.now())
+        schema.check(self.store.db)
         self.store.checkpoint(truncate=False)
 
     def start_over(self, reason: str) -> None:
@@ -215,7 +172,7 @@ class Books:
 
         Raises apsw.Error or OSError where the disk does not let it; `lost` says so until it worked.
         """
-        self._abandon()
+        self._rewriting.abandon()
         if self.lost is None:
             log.error("database is damaged: making it anew", database=self.path, error=reason)
             moved = self.store.moved
@@ -227,7 +184,7 @@ class Books:
         self.lost = None
 
     def close(self) -> None:
-        self._abandon()
+        self._rewriting.abandon()
         self.journal.close()
         if self.lost is None:
             self._close()

@@ -143,7 +143,7 @@ def _read(path: str) -> dict[str, Any]:
     try:
         with open(path, "rb") as file:
             document = yaml.safe_load(file) or {}
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError("reading the settings in", path, error, "see systemd/reevd.yaml for an example") from error
     if not isinstance(document, dict):
         raise ConfigError("reading the settings in", path, "it holds no keys", "see systemd/reevd.yaml for an example")

@@ -35,7 +35,10 @@ from reevd.retention import Retention
 
 STOP_SECONDS = 6.0
 LONGEST_SLEEP = OPEN_SECONDS = 1.0
+MEASURE_SECONDS = 5.0
 SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+# What passes, of what SQLite says of a disk without room, or while somebody else writes.
+PASSING = (apsw.FullError, apsw.IOError, apsw.CantOpenError, apsw.BusyError)
 
 log = structlog.get_logger("reevd.daemon")
 
@@ -89,11 +92,11 @@ def _opened(settings: Settings) -> Engine:
     while True:
         try:
             return open_engine(settings)
-        except (apsw.FullError, apsw.IOError, OSError) as error:
-            if isinstance(error, OSError) and error.errno not in SPACE:
-                why = f"{error.strerror}: {error.filename}"
-                raise ReevdError("opening", settings.database, why, "see its folder's owner and mode") from error
+        except (apsw.Error, OSError) as error:
             why = str(error) or type(error).__name__
+            if not isinstance(error, PASSING) and not (isinstance(error, OSError) and error.errno in SPACE):
+                hint = "see the owner and mode of its folder, its journal and the sessions"
+                raise ReevdError("opening", settings.database, why, hint) from error
             if not told:
                 log.error("the database cannot be opened", database=settings.database, error=why, retry="until it can")
             told = True
@@ -108,7 +111,8 @@ class _Daemon:
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)  # for signals
         signal.signal(signal.SIGHUP, self._hang_up)  # to open the database may take long
         self._engine = _opened(settings)
-        self._cases_at = 0.0
+        self._cases_at = self._measure_at = 0.0
+        self._cases_in = self._engine.store
         try:
             self._executor = open_executor(settings, self._engine)
             self._keeper = open_keeper(settings)
@@ -162,7 +166,8 @@ class _Daemon:
             for name in RESTART:
                 if getattr(settings, name) != getattr(self._settings, name):
                     log.warning("a restart is needed for this setting", setting=name)
-            self._engine.tune(*tuning(settings))
+            limits, bounds, pace = tuning(settings)
+            self._engine.tune(limits, bounds._replace(writers=self._engine.patrol.bounds.writers), pace)
             self._executor.slots, self._executor.grace = settings.max_running, settings.stop_seconds
             self._retention.days = settings.retention_days
             self._cases_at = 0.0
@@ -170,14 +175,17 @@ class _Daemon:
         presence.reloaded()
 
     def _read_cases(self) -> None:
-        """Once at the start and once when the settings were read anew; where the disk fails, until it works."""
+        """At the start, when the settings were read anew, and into each new database; where that fails, once more."""
+        other = self._cases_at == math.inf and self._cases_in is not self._engine.store
+        if not other and time.monotonic() < self._cases_at:
+            return
         try:
             sync_benchmarks(self._engine, self._settings.benchmarks_dir)
         except (apsw.Error, OSError) as error:
             log.warning("the cases could not be stored", error=str(error) or type(error).__name__, retry="soon")
             self._cases_at = time.monotonic() + OPEN_SECONDS
         else:
-            self._cases_at = math.inf
+            self._cases_at, self._cases_in = math.inf, self._engine.store
 
     def _loop(self) -> None:
         calm()
@@ -187,8 +195,7 @@ class _Daemon:
         presence = Presence(self._engine, self._settings.sessions_dir)
         while not self._stopping and not self._link.closed:
             pause = min(each.step() for each in (self._engine, self._executor, self._retention, self._keeper))
-            if time.monotonic() >= self._cases_at:
-                self._read_cases()
+            self._read_cases()
             presence.sign()
             if self._desk.meters is not None:
                 pause = min(pause, self._desk.meters.step())
@@ -202,10 +209,17 @@ class _Daemon:
                         os.eventfd_read(self._wake)
 
     def _measure(self) -> None:
-        if self._engine.ready:
+        now = time.monotonic()
+        if not self._engine.ready or now < self._measure_at:
+            return
+        try:
             from reevd.meters import Meters  # takes long to load: not while somebody waits
 
             self._desk.meters = Meters(self._engine, self._executor, self._retention)
+        except (OSError, ImportError) as error:  # no descriptors are left to load it by, say
+            if not self._measure_at:
+                log.warning("nothing is measured", error=str(error) or type(error).__name__, retry="until it can be")
+            self._measure_at = now + MEASURE_SECONDS
 
     def _close(self) -> int:
         """Ends the server, then the engine. 1 where the server ended by itself."""

@@ -11,6 +11,9 @@ import apsw
 DAMAGED = (apsw.CorruptError, apsw.NotADBError)
 """What SQLite raises where it meets damage; the latter where that makes the file no database at all."""
 
+UNFIT = (apsw.TooBigError, OverflowError, TypeError, ValueError)
+"""What is raised for what SQLite or JSON cannot hold: the same again, however often it is tried."""
+
 BUSY_MS = 10_000
 PAGE_CACHE_KIB = 8_192
 PAGE_BYTES = 8_192  # of a new database: two results fit on a page, where one and a quarter did on the usual 4,096

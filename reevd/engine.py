@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 from collections.abc import Callable
 
@@ -57,19 +58,21 @@ class Engine:
     ) -> None:
         self.clock = clock or Clock()
         self.replaced: Callable[[], None] = lambda: None
-        self._pace, self._survey = pace, Survey()
+        self._pace, self._survey, self._reasons = pace, Survey(), dict[str, str]()
         self._next_tick = self._retry_at = 0
-        self._reasons: dict[str, str] = {}
-        self.poll, self._background = select.epoll(), Background()
-        self.books = Books(database, self.clock, limits, vfs)
-        self._lookout = Lookout(folder, self.poll)
+        self._background = Background()
+        with contextlib.ExitStack() as opened:  # who tries again and again must leave nothing open
+            self.poll = opened.enter_context(select.epoll())
+            self.books = opened.enter_context(contextlib.closing(Books(database, self.clock, limits, vfs)))
+            self._lookout = Lookout(folder, self.poll)
+            opened.pop_all()
         self.patrol = Patrol(self.books, self.clock, self._lookout.folder, bounds, lambda: bool(self.poll.poll(0, 1)))
 
     def tune(self, limits: Limits, bounds: Bounds, pace: Pace) -> None:
         """Takes other settings from the next round on."""
         self._pace = pace
         self.books.tune(limits)
-        self.patrol.bounds = bounds
+        self.patrol.tune(bounds)
         self._survey.wanted = True
 
     def close(self) -> None:
@@ -137,8 +140,6 @@ class Engine:
             reasons=list(filter(None, told)),
         )
 
-    # -- one round -------------------------------------------------------------------------------------------
-
     def step(self) -> float:
         """One round. Returns the seconds until the next is due; an event may call for it sooner."""
         now = self.clock.now()
@@ -181,7 +182,7 @@ class Engine:
             self._survey.restart()
         self._survey.wanted |= news.lost
         self.patrol.agenda.add(news.ids, news.sessions)
-        self.patrol.odd += news.odd
+        self.patrol.odd.update(news.odd)
 
     def _go_on_scanning(self, now: int) -> None:
         until = 2 * self.clock.now() - now  # as long as the looks took: in turn with them, and not in their way
@@ -189,7 +190,7 @@ class Engine:
         asked = self.patrol.asked if self._lookout.watching else dict  # another host may have stamped the files
         try:
             scan = self._survey.step(
-                folder, self.store, agenda, now, busy=busy, asked=asked, enough=lambda: self.clock.now() >= until
+                folder, self.store, agenda, now, busy=busy, asked=asked, clock=self.clock.now, until=until
             )
         except OSError as error:
             self._survey.put_off(now + RETRY)
@@ -208,8 +209,7 @@ class Engine:
         self._survey.tick(now, int((self._pace.rescan if self._lookout.watching else self._pace.poll) * SECOND))
         if self.ready:
             self.books.inspect()  # not sooner: it takes the disk's time, and somebody waits for the first scan
-            for execution_id in (*self.store.locked(), *self.store.due(rfc3339(now))):
-                self.patrol.agenda.add_later(execution_id, 0)  # a burst must not keep them waiting, nor second looks
+            self.patrol.hasten(now)
         self.books.tidy(idle=self.idle)
 
     def _forget_times(self) -> None:

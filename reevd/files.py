@@ -141,10 +141,26 @@ class Folder:
             _check(status, writers)
         except UnreadableError:
             # What got a second name only now may be our own database: left open, it keeps SQLite's locks.
-            if status.st_nlink == 1 or not stat.S_ISREG(status.st_mode):
+            if status.st_nlink == 1 or not stat.S_ISREG(status.st_mode) or not _in_use(status):
                 os.close(descriptor)
             raise
         return OpenFile(descriptor, status)
+
+
+def _in_use(status: os.stat_result) -> bool:
+    """Whether this process has that file open for more than reading it here; also where that cannot be told."""
+    try:
+        descriptors = [int(name) for name in os.listdir("/proc/self/fd")]
+    except OSError:
+        return True
+    for descriptor in descriptors:
+        try:
+            # What is only read is opened so that it does not block; what SQLite opens does.
+            if os.path.samestat(os.fstat(descriptor), status) and os.get_blocking(descriptor):
+                return True
+        except OSError:  # it was that of the list
+            continue
+    return False
 
 
 def _one_by_one(entries: list[os.DirEntry[str]]) -> tuple[list[str], list[int]]:

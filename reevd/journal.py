@@ -26,9 +26,13 @@ class Journal:
         self.path = path
         self.unreadable = 0
         self._descriptor = os.open(path, OPEN | os.O_CREAT, 0o600)
-        self.size = self._whole_end()
-        os.ftruncate(self._descriptor, self.size)
-        self._left, self._spoilt = _state(os.fstat(self._descriptor)), False
+        try:
+            self.size = self._whole_end()
+            os.ftruncate(self._descriptor, self.size)
+            self._left, self._spoilt = _state(os.fstat(self._descriptor)), False
+        except OSError:
+            os.close(self._descriptor)
+            raise
         self._copy: int | None = None
 
     @property

@@ -53,7 +53,7 @@ def look(
     The arguments are `weigh`'s, for many. alone: those whose telemetry is not to be looked for. give_way: whether
     something has come that is more urgent than these; asked after each was read, and then all of them are left
     """
-    found = _read(reader, execution_ids, now, stamp, known, alone, give_way, bounded=not made)
+    found = _read(reader, execution_ids, now, stamp, known, alone, give_way, bounded=not made, may_judge=may_judge)
 
     def weighed(execution_id: str, reading: Reading) -> Change:
         return weigh(
@@ -117,8 +117,9 @@ def _read(
     give_way: Callable[[], bool] | None,
     *,
     bounded: bool,
+    may_judge: bool,
 ) -> _Found:
-    """What their files say. bounded: of no more than is to be read at once"""
+    """What their files say. bounded: of no more than is to be read at once; may_judge: who is overdue is given up."""
     found = _Found([], {}, {}, 0)
     most = reader.taken + MOST_BYTES
     for number, execution_id in enumerate(execution_ids):
@@ -127,7 +128,10 @@ def _read(
         previous = known.executions.get(execution_id)
         ended = previous is not None and previous.terminal
         try:
-            reading = reader.read(execution_id, known.files, now, stamp, ended=ended, alone=execution_id in alone)
+            afresh = may_judge and _overdue(previous, now)
+            reading = reader.read(
+                execution_id, known.files, now, stamp, ended=ended, alone=execution_id in alone, afresh=afresh
+            )
             found.readings.append((execution_id, reading))
         except TransientError as error:
             found.hindered[execution_id] = error

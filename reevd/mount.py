@@ -12,13 +12,13 @@ REMOTE = frozenset(
 def remote(descriptor: int, mountinfo: str = "/proc/self/mountinfo") -> str | None:
     """The type of the file system that the open folder is on, where others may write to it unseen; else None."""
     device = os.fstat(descriptor).st_dev
-    wanted = f"{os.major(device)}:{os.minor(device)}"
+    wanted = f"{os.major(device)}:{os.minor(device)}".encode()
     try:
-        with open(mountinfo) as lines:
+        with open(mountinfo, "rb") as lines:  # paths are bytes, among which only \n ends a line
             for line in lines:
-                fields, _, rest = line.partition(" - ")
-                if fields.split(" ", 3)[2] == wanted:
-                    kind = rest.split(" ", 1)[0]
+                fields, _, rest = line.partition(b" - ")
+                if fields.split(b" ", 3)[2] == wanted:
+                    kind = rest.split(b" ", 1)[0].decode(errors="replace")
                     return kind if kind in REMOTE or kind.startswith("fuse.") else None
     except FileNotFoundError:
         pass

@@ -43,6 +43,14 @@ class Option:
 
 def check(option: Option, value: Any, where: str) -> Any:
     """The value as its type. Raises ConfigError that names `where` it was read."""
+    try:
+        return _checked(option, value, where)
+    except (ValueError, OverflowError, RecursionError) as error:  # of what is too long, too deep, or in no alphabet
+        why = f"it cannot be used: {type(error).__name__}: {error}"
+        raise ConfigError("reading", where, why, f"the default is {option.default!r}") from None
+
+
+def _checked(option: Option, value: Any, where: str) -> Any:
     if isinstance(option.default, tuple):
         return _list(option, value, where)
     if isinstance(option.default, int):
@@ -52,12 +60,12 @@ def check(option: Option, value: Any, where: str) -> Any:
     if isinstance(option.default, float):
         try:
             number = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise ConfigError("reading", where, f"{value!r} is no number", f"default: {option.default:g}") from None
         if not option.least <= number < 1e9:
             raise ConfigError("reading", where, f"{number:g} is out of range", f"at least {option.least:g}")
         return number
-    if not isinstance(value, str) or (not value and option.default):
+    if not isinstance(value, str) or "\0" in value or (not value and option.default):
         raise ConfigError("reading", where, f"{value!r} is no text", f"default: {option.default}")
     if value and option.name in ADDRESSES:
         try:
@@ -77,7 +85,7 @@ def _list(option: Option, value: Any, where: str) -> tuple[str, ...]:
         found = json.loads(value) if isinstance(value, str) else value
     except ValueError:
         raise ConfigError("reading", where, f"{value!r} is no JSON", hint) from None
-    if not isinstance(found, list) or not all(isinstance(each, str) and each for each in found):
+    if not isinstance(found, list) or not all(isinstance(each, str) and each and "\0" not in each for each in found):
         raise ConfigError("reading", where, f"{value!r} is no list of texts", hint)
     if option.name == "notice_statuses" and (unknown := sorted(set(found) - set(TERMINAL))):
         raise ConfigError("reading", where, f"{unknown[0]!r} is no status that ends a run", hint)

@@ -17,7 +17,7 @@ from reevd.readahead import ReadAhead
 from reevd.reader import Reader
 from reevd.removal import Removal, remove
 from reevd.rescan import odd_name
-from reevd.times import SECOND
+from reevd.times import SECOND, rfc3339
 
 BATCH = 512
 # From so many on, another process is worth its start.
@@ -62,15 +62,16 @@ class Patrol:
         self.measure: Callable[[list[float], float], None] = lambda _latencies, _transaction: None
         self.held: Container[str] = ()
         self.judges, self.written, self._gave_way = False, 0, 0
-        self.odd: list[bytes] = []
+        self._tuned = True  # the settings may be others than those of the daemon before
+        self.odd: set[bytes] = set()
 
     @property
     def bounds(self) -> Bounds:
         return self._reader.bounds
 
-    @bounds.setter
-    def bounds(self, bounds: Bounds) -> None:
-        self._reader.bounds = bounds
+    def tune(self, bounds: Bounds) -> None:
+        """Other limits are in force too: whoever is silent would keep the deadline of before."""
+        self._reader.bounds, self._tuned = bounds, True
 
     @property
     def busy(self) -> bool:
@@ -94,6 +95,15 @@ class Patrol:
     def next_at(self) -> int | None:
         """When there is something to do: 0 for at once, None for never."""
         return 0 if len(self._ahead) else self.agenda.next_at()
+
+    def hasten(self, now: int) -> None:
+        """Those whose deadline has come and those who hold a lock are looked at soon; once tuned, all under way."""
+        store = self._books.store
+        ids = [*store.locked(), *store.due(rfc3339(now))]
+        if self._tuned:
+            self._tuned, ids = False, [row.execution_id for row in store.under_way()]
+        for execution_id in ids:
+            self.agenda.add_later(execution_id, 0)  # a burst must not keep them waiting, nor second looks
 
     def close(self) -> None:
         self._ahead.close()

@@ -18,12 +18,13 @@ from reevd.session_file import Session, parse_session
 from reevd.tail import Tail
 
 REMEMBERED, REMEMBERED_BYTES = 4_096, 128 << 20
+CROWDED = REMEMBERED_BYTES * 3 // 4
 
 
 class _Memory:
     """What spares reading a file again while its run lives. Losing it costs time, never truth."""
 
-    __slots__ = ("_since", "bytes", "more", "session", "session_at", "tail", "torn_since")
+    __slots__ = ("bytes", "more", "session", "session_at", "since", "tail", "torn_since")
 
     def __init__(self) -> None:
         self.session: Session | str | None = None
@@ -31,25 +32,12 @@ class _Memory:
         self.torn_since = 0
         self.tail: Tail | None = None
         self.bytes, self.more = 0, False
-        self._since: dict[str, tuple[Fingerprint, int]] = {}
+        self.since: dict[str, tuple[Fingerprint, int]] = {}
 
     @property
     def consumed(self) -> int:
         """Bytes of telemetry."""
         return self.tail.telemetry.consumed if self.tail else 0
-
-    def wait(self, name: str, found: Fingerprint, now: int, began_ns: int, settle_ns: int) -> int | None:
-        """Nanoseconds until a reading counts: by the file's stamp, or by how long we saw it as it is.
-
-        The latter is for stamps in the future, which a clock that was set back leaves behind.
-        """
-        seen, since = self._since.get(name, (None, now))
-        if seen != found:
-            # It may have changed after the batch began that this is read in.
-            self._since[name] = found, now + min(max(found.ctime_ns - began_ns, 0), settle_ns) // 1000
-        elif (now - since) * 1000 >= settle_ns:
-            return None
-        return found.wait(began_ns, settle_ns)
 
 
 class Reader:
@@ -62,6 +50,9 @@ class Reader:
         self.folder, self.bounds, self.taken = folder, bounds, 0
         self._memory: OrderedDict[str, _Memory] = OrderedDict()
         self._bytes = 0
+        # Files with stamps in the future: as what they were seen, and since when. However many there are: who were
+        # forgotten here before their next look would never come to rest.
+        self._ahead: dict[str, tuple[Fingerprint, int]] = {}
 
     def forget(self, execution_id: str) -> None:
         """The next look reads everything: what this one found was not stored."""
@@ -82,6 +73,13 @@ class Reader:
             whole = next((i for i, known in self._memory.items() if not known.more), None)
             self.forget(whole or min(reversed(self._memory), key=lambda i: self._memory[i].consumed))
 
+    @property
+    def _crowded(self) -> bool:
+        """Whether those that are read in slices fill it: another would be thrown out before its next one."""
+        if self._bytes < CROWDED:
+            return False
+        return sum(memory.bytes for memory in self._memory.values() if memory.more) >= CROWDED
+
     def read(
         self,
         execution_id: str,
@@ -91,12 +89,16 @@ class Reader:
         *,
         ended: bool,
         alone: bool = False,
+        afresh: bool = False,
     ) -> Reading:
         """`stored`: what the database knows of the files. `ended`: no more telemetry is expected.
 
-        alone: of its telemetry nothing was heard: it is not looked for
+        alone: of its telemetry nothing was heard: it is not looked for. afresh: the session file is read, also where it
+        seems to be as it was: what is written through a mapping may move no stamp
         """
         memory = self._memory.get(execution_id) or _Memory()
+        if afresh:
+            memory.session_at = None
         session_name, *otel_names = files_of(execution_id)
         file, otel = (None, Part(otel_names[0], None)) if alone else self._open_otel(execution_id, otel_names, stored)
         try:
@@ -109,7 +111,7 @@ class Reader:
                 memory.tail = None
             else:
                 ended = ended or (isinstance(memory.session, Session) and memory.session.ended)
-                again = memory.wait(otel.name, file.fingerprint, now, began_ns, self.bounds.settle_ns)
+                again = self._wait(memory, otel.name, file.fingerprint, now, began_ns)
                 memory.tail = memory.tail or Tail()
                 otel = self._follow(execution_id, memory.tail, otel._replace(again=again), file, ended=ended)
         finally:
@@ -119,9 +121,29 @@ class Reader:
         memory.more = otel.again == 0
         at_rest = session.again is None and otel.again is None
         if not (at_rest and isinstance(memory.session, Session) and memory.session.ended):
-            self._remember(execution_id, memory)  # of what has ended, and was read at rest, no more is expected
+            self._remember(execution_id, memory)
+        elif self._ahead:  # of what has ended, and was read at rest, no more is expected
+            for name in (session_name, *otel_names):
+                self._ahead.pop(name, None)
         telemetry = memory.tail.telemetry if memory.tail and otel.fingerprint else None
         return Reading(memory.session, telemetry, session, otel, lock, memory.torn_since)
+
+    def _wait(self, memory: _Memory, name: str, found: Fingerprint, now: int, began_ns: int) -> int | None:
+        """Nanoseconds until a reading counts: by the file's stamp, or by how long we saw it as it is.
+
+        The latter is for stamps in the future, which a clock that was set back leaves behind.
+        """
+        settle_ns, ahead_ns = self.bounds.settle_ns, found.ctime_ns - began_ns
+        known = self._ahead if ahead_ns > 0 else memory.since
+        if known is not self._ahead:
+            self._ahead.pop(name, None)
+        seen, since = known.get(name, (None, now))
+        if seen != found:
+            # It may have changed after the batch began that this is read in.
+            known[name] = found, now + min(max(ahead_ns, 0), settle_ns) // 1000
+        elif (now - since) * 1000 >= settle_ns:
+            return None
+        return found.wait(began_ns, settle_ns)
 
     def _read_session(
         self, memory: _Memory, execution_id: str, old: FileRow | None, name: str, now: int, began_ns: int
@@ -137,7 +159,7 @@ class Reader:
             return Part(name, old)
         try:
             found = file.fingerprint
-            again = memory.wait(name, found, now, began_ns, self.bounds.settle_ns)
+            again = self._wait(memory, name, found, now, began_ns)
             # What was read before may not have been stored.
             if memory.session_at == found and old is not None and old.mark is not None and old.fingerprint == found:
                 return Part(name, old, found)
@@ -175,6 +197,8 @@ class Reader:
     def _follow(self, execution_id: str, tail: Tail, part: Part, file: OpenFile, *, ended: bool) -> Part:
         try:
             file.check_size(self.bounds.otel_bytes)
+            if not tail.telemetry.consumed and file.fingerprint.size > self.bounds.budget and self._crowded:
+                return part._replace(again=0)
             if tail.follow(file, self.bounds.budget, last=ended and part.again is None):
                 return part._replace(again=0)
         except Exception as error:  # noqa: BLE001 - as above

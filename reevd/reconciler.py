@@ -12,7 +12,7 @@ import structlog
 
 from reevd import record
 from reevd.change import NO_FIRST_LOOKS, Change, FirstLooks
-from reevd.database import DAMAGED
+from reevd.database import DAMAGED, UNFIT
 from reevd.derive import Limits
 from reevd.endings import Endings
 from reevd.errors import defect
@@ -27,7 +27,6 @@ from reevd.times import rfc3339
 
 ASKED_FOR = ("queued", "stopped")
 REMEMBERED = 20_000
-UNFIT = (OverflowError, TypeError, ValueError)  # raised for what SQLite or JSON cannot hold
 
 log = structlog.get_logger("reevd.reconciler")
 
@@ -156,11 +155,12 @@ class Reconciler:
         try:
             size = self._journal.append(records, ahead.lines.values())
             self._store.reconcile(batch, rfc3339(now), ahead, solved=solved, journal_size=size)
-        except DAMAGED:
-            raise
-        except (apsw.Error, OSError) as error:
-            if any(d.kind in ASKED_FOR for c in batch for d in c.decisions):
-                self._journal.cut(before)  # somebody is told that it was refused: it must not come back
+        except (apsw.Error, OSError, *UNFIT) as error:
+            unfit = isinstance(error, UNFIT)
+            if unfit or any(d.kind in ASKED_FOR for c in batch for d in c.decisions):
+                self._journal.cut(before)  # nobody is to find it there: it fits nowhere, or was refused to who asked
+            if unfit or isinstance(error, DAMAGED):
+                raise
             raise StoringError(str(error) or type(error).__name__) from error
         self._troubled.difference_update(solved)
         self._archived.update((row.execution_id, hash(row)) for row in ended)

@@ -10,14 +10,16 @@ import structlog
 
 from reevd.change import Calls, Change
 from reevd.clock import TOLERATED, Clock
+from reevd.database import UNFIT
 from reevd.forget import forget
 from reevd.journal import Journal
 from reevd.model import Decision, Execution
 from reevd.names import files_of
 from reevd.record import JSON_TEXT
 from reevd.session_file import dumps
+from reevd.statements import CHANGED_SINCE
 from reevd.store import Store
-from reevd.times import SECOND, rfc3339
+from reevd.times import SECOND, from_rfc3339, rfc3339
 
 BATCH = 1_000
 
@@ -34,7 +36,11 @@ def move_aside(path: str, now: int, *, log_alone: bool = False) -> None:
 
 
 def align(store: Store, clock: Clock) -> None:
-    """Where the clock was set or the host suspended since it was last noted, what has not ended keeps its time."""
+    """Where the clock was set or the host suspended since it was last noted, what has not ended keeps its time.
+
+    In another boot nobody knows by how much it was set. But nothing has its last news after now: where a clock was
+    wrong before the boot or is wrong after it, what has not ended would wait for years.
+    """
     boot, base = clock.boot(), clock.base
     noted = store.meta("clock_base")
     jump = 0
@@ -42,12 +48,23 @@ def align(store: Store, clock: Clock) -> None:
         jump = (base - noted) // 1000
         if abs(jump) <= TOLERATED:
             return
+    now = clock.now()
     with store.transaction():
-        count = store.shift(jump) if jump else 0
+        moved = [row for row in (_moved(row, jump, now) for row in store.under_way()) if row]
+        store.replace_executions(moved)
         store.set_meta("clock_boot", boot)
         store.set_meta("clock_base", base)
-    if jump:
-        log.warning("the clock was set, or the host was suspended", seconds=jump / SECOND, deadlines_moved=count)
+    if jump or moved:
+        log.warning("the clock was set, or the host was suspended", seconds=jump / SECOND, deadlines_moved=len(moved))
+
+
+def _moved(row: Execution, jump: int, now: int) -> Execution | None:
+    """The row by that much later, its news not after now; None where it stays."""
+    began, news, deadline = (from_rfc3339(at or "") or 0 for at in (row.began_at, row.news_at, row.deadline_at))
+    by = min(jump, now - news)
+    if not by:
+        return None
+    return row._replace(began_at=rfc3339(began + by), news_at=rfc3339(news + by), deadline_at=rfc3339(deadline + by))
 
 
 def replay(store: Store, journal: Journal, now: int) -> int:
@@ -60,27 +77,40 @@ def replay(store: Store, journal: Journal, now: int) -> int:
     if offset > journal.size:
         journal.spoil()  # it was synced before that was noted
         offset = 0
-    count = 0
+    count, first = 0, store.change
+    # All of it over rows that stand: what was removed, and came back since, must not be removed once more.
+    removed = _removals(journal) if first and not offset else {}
     batch: dict[str, Change] = {}
     for record in journal.replay(offset) if offset < journal.size else ():
         count += 1
         if "forgotten" in record:
-            _store(store, batch, now)
-            batch.clear()
-            forget(store, record["forgotten"])
+            if not removed:
+                _store(store, batch, now, first)
+                batch.clear()
+                forget(store, record["forgotten"])
             continue
-        _collect(record, batch)
+        if count > removed.get(record["decision" if "decision" in record else "result"]["execution_id"], 0):
+            _collect(record, batch)
         if len(batch) >= BATCH:
-            _store(store, batch, now)
+            _store(store, batch, now, first)
             batch.clear()
     if journal.unreadable:
         journal.spoil()
     if count:
-        _store(store, batch, now)
+        _store(store, batch, now, first)
         with store.transaction():
             store.set_meta("journal_size", journal.known)
         log.info("journal replayed", records=count, unreadable=journal.unreadable)
     return count
+
+
+def _removals(journal: Journal) -> dict[str, int]:
+    """Executions that were removed, with the number of the last record that says so, from 1."""
+    removed = {}
+    for number, record in enumerate(journal.replay(0), 1):
+        removed.update(dict.fromkeys(record.get("forgotten", ()), number))
+    journal.unreadable = 0
+    return removed
 
 
 def _collect(record: dict[str, Any], batch: dict[str, Change]) -> None:
@@ -98,19 +128,29 @@ def _collect(record: dict[str, Any], batch: dict[str, Change]) -> None:
         batch[row.execution_id] = change._replace(execution=row)
 
 
-def _store(store: Store, batch: dict[str, Change], now: int) -> None:
-    standing = store.known(list(batch)).executions
-    store.reconcile([_beside(standing.get(c.execution_id), c) for c in batch.values()], rfc3339(now))
+def _store(store: Store, batch: dict[str, Change], now: int, first: int) -> None:
+    """first: the newest change before all of this."""
+    standing, brought = store.known(list(batch)).executions, store.rows(CHANGED_SINCE, (first, dumps(list(batch))))
+    changes = [_beside(standing.get(i), change, later=(i,) in brought) for i, change in batch.items()]
+    try:
+        store.reconcile(changes, rfc3339(now))
+    except UNFIT as error:
+        if len(batch) > 1:
+            for execution_id, change in batch.items():
+                _store(store, {execution_id: change}, now, first)
+        else:
+            log.error("what the journal says cannot be stored", executions=list(batch), exc_info=error)
 
 
-def _beside(row: Execution | None, change: Change) -> Change:
-    """A row that stands gives way to a record that says more, or the same later; then its files are read again."""
-    if row is None or change.execution is None:
+def _beside(row: Execution | None, change: Change, *, later: bool) -> Change:
+    """A row that stands gives way to a record that says more, or the same later; then its files are read again.
+
+    later: the row came from the journal too, from what stands before this
+    """
+    found = change.execution
+    if row is None or found is None:
         return change
-    if _weight(change.execution) <= _weight(row):
+    newer = later or found.updated_at > row.updated_at
+    if (found.result_data is not None, newer) <= (row.result_data is not None, False):
         return change._replace(execution=None)
     return change._replace(calls=Calls(0, ()), gone=files_of(row.execution_id))
-
-
-def _weight(row: Execution) -> tuple[bool, str]:
-    return row.result_data is not None, row.updated_at

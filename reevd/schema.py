@@ -7,8 +7,10 @@ every released version.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable
+from functools import cache
 
 import apsw
 
@@ -169,7 +171,7 @@ VERSION = len(MIGRATIONS)
 
 
 def migrate(db: apsw.Connection, path: str) -> None:
-    """Brings the database to VERSION. Raises SchemaError where it is newer than that."""
+    """Brings the database to VERSION. Raises SchemaError where it is newer, CorruptError where it is not ours."""
     found = db.pragma("user_version")
     if found > VERSION:
         raise SchemaError(
@@ -184,7 +186,29 @@ def migrate(db: apsw.Connection, path: str) -> None:
             MIGRATIONS[version](db)
             db.execute(f"PRAGMA user_version = {version + 1}")
             db.execute("COMMIT")
+        except apsw.SQLError as error:
+            db.execute("ROLLBACK")
+            raise apsw.CorruptError(f"it is none of reevd's: {error}") from error
         except BaseException:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
+    check(db)
+
+
+def check(db: apsw.Connection) -> None:
+    """Raises CorruptError where it lacks a table or an index that VERSION has."""
+    if missing := _names() - _named(db):
+        raise apsw.CorruptError(f"it lacks {', '.join(sorted(missing))}")
+
+
+@cache
+def _names() -> frozenset[str]:
+    with contextlib.closing(apsw.Connection(":memory:")) as db:
+        for migration in MIGRATIONS:
+            migration(db)
+        return _named(db)
+
+
+def _named(db: apsw.Connection) -> frozenset[str]:
+    return frozenset(name for (name,) in db.execute("SELECT name FROM sqlite_schema"))

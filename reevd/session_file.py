@@ -20,6 +20,7 @@ from reevd.times import rfc3339, sharpest, to_micros
 MAX_VALUES = 2_000_000
 # They are parsed and stored at once, and everything else waits meanwhile: half a second for so many.
 MAX_CALLS = 100_000
+LONGEST_KIND = 200  # characters: it stands in each transition of the history
 
 
 class Result(NamedTuple):
@@ -154,7 +155,7 @@ def _result(final: dict[str, Any], warnings: list[str]) -> Result:
     return Result(
         success=success,
         score=stored_score,
-        error_kind=kind if isinstance(kind, str) else None,
+        error_kind=kind[:LONGEST_KIND] if isinstance(kind, str) else None,
         error_message=None if success else _error_message(final, error),
         result_data=dumps({"success": success, "score": stored_score, "source": "session_file", "final_result": final}),
     )

@@ -20,6 +20,9 @@ STAND = (
     f" OR {' OR '.join(f'EXISTS (SELECT 1 FROM files WHERE name = {name})' for name in NAMES)}"
     f" OR (EXISTS (SELECT 1 FROM problems) AND EXISTS (SELECT 1 FROM problems WHERE path IN ({', '.join(NAMES)})))"
 )
+CHANGED_SINCE = (
+    "SELECT execution_id FROM execution_states WHERE change > ? AND execution_id IN (SELECT value FROM json_each(?))"
+)
 READ_OF_FILE = ", ".join(f"files.{column}" for column in ("name", *Fingerprint._fields))
 UNSETTLED = f"SELECT {READ_OF_FILE} FROM files WHERE mark IS NULL"
 READ_SINCE = (

@@ -22,13 +22,6 @@ from reevd.model import Decision, Execution
 from reevd.names import files_of
 from reevd.reading import NOTHING_KNOWN, FileRow, Known
 from reevd.schema import migrate
-from reevd.times import from_rfc3339, rfc3339
-
-
-def _shifted(row: Execution, jump: int) -> Execution:
-    times = (row.began_at, row.news_at, row.deadline_at)
-    began, news, deadline = (rfc3339((from_rfc3339(at or "") or 0) + jump) for at in times)
-    return row._replace(began_at=began, news_at=news, deadline_at=deadline)
 
 
 def _json(values: Sequence[object]) -> str:
@@ -36,10 +29,14 @@ def _json(values: Sequence[object]) -> str:
 
 
 class Store:
-    """`change`: the newest change's number. `page`: bytes of one. Raises FullError and IOError: nothing was stored."""
+    """`change`: the newest change's number. `page`: bytes of one. Raises FullError and IOError: nothing was stored.
+
+    damage: what SQLite said where it met damage, whoever was told: it must be made anew
+    """
 
     def __init__(self, path: str, vfs: str | None = None) -> None:
         self.path = path
+        self.damage: str | None = None
         self.db, self.wal_bytes = database.connect(path, vfs), 0
         self.db.set_wal_hook(self._committed)
         try:
@@ -55,7 +52,11 @@ class Store:
 
     def rows(self, query: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
         """All rows at once: a cursor left unfinished would keep the log from being checkpointed."""
-        return list(self.db.execute(query, values))
+        try:
+            return list(self.db.execute(query, values))
+        except database.DAMAGED as error:
+            self.damage = str(error)
+            raise
 
     def _first(self, query: str, values: tuple[object, ...] = ()) -> list[str]:
         return [row[0] for row in self.rows(query, values)]
@@ -129,7 +130,9 @@ class Store:
         try:
             yield
             self.db.execute("COMMIT")
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, database.DAMAGED):
+                self.damage = str(error)
             if self.db.in_transaction:
                 self.db.execute("ROLLBACK")
             raise
@@ -149,7 +152,7 @@ class Store:
         """
         executions = [c.execution for c in changes if c.execution is not None]
         with self.transaction():
-            self._replace_executions(executions)
+            self.replace_executions(executions)
             self._replace_calls([(c.execution_id, c.calls) for c in changes if c.calls is not None])
             self._replace_files(changes)
             self._insert(ahead)
@@ -160,7 +163,8 @@ class Store:
             if journal_size is not None and (decisions or ahead.lines or any(c.archive for c in changes)):
                 self.set_meta("journal_size", journal_size)
 
-    def _replace_executions(self, rows: Sequence[Execution]) -> None:
+    def replace_executions(self, rows: Sequence[Execution]) -> None:
+        """Within a transaction."""
         self.db.executemany("DELETE FROM execution_states WHERE execution_id = ?", [(r.execution_id,) for r in rows])
         self._insert_executions(rows)
 
@@ -207,14 +211,9 @@ class Store:
         finally:
             self.db.pragma("synchronous", before)
 
-    def shift(self, jump: int) -> int:
-        """The clock was set by so many microseconds: what has not ended keeps its time. Returns how many.
-
-        Within a transaction: it must not be done twice.
-        """
-        rows = self.rows(f"{statements.SELECT} WHERE deadline_at IS NOT NULL")
-        self._replace_executions([_shifted(Execution._make(row), jump) for row in rows])
-        return len(rows)
+    def under_way(self) -> list[Execution]:
+        """All that have not ended."""
+        return [Execution._make(row) for row in self.rows(f"{statements.SELECT} WHERE deadline_at IS NOT NULL")]
 
     def benchmarks(self) -> dict[str, Benchmark]:
         return {row[0]: Benchmark._make(row) for row in self.rows("SELECT * FROM benchmarks")}

@@ -16,15 +16,11 @@ from reevd.times import SECOND
 
 
 class Scanned(NamedTuple):
-    """The last full scan: begun and ended (microseconds; 0: none yet), entries of the folder."""
+    """The last full scan: when it ended (0: none yet) and the time that its steps took, microseconds; entries."""
 
-    began_at: int = 0
     ended_at: int = 0
+    took: int = 0
     entries: int = 0
-
-    @property
-    def took(self) -> int:
-        return self.ended_at - self.began_at
 
 
 class Survey:
@@ -35,7 +31,7 @@ class Survey:
         self.last = Scanned()
         self.wanted = True
         self._scan: Rescan | None = None
-        self._not_before = self._latest = 0
+        self._not_before = self._latest = self._took = 0
 
     @property
     def under_way(self) -> bool:
@@ -75,13 +71,15 @@ class Survey:
         *,
         busy: bool,
         asked: Callable[[], Mapping[str, int]] = dict,
-        enough: Callable[[], bool],
+        clock: Callable[[], int],
+        until: int,
     ) -> Rescan | None:
         """Goes on, or begins where one is wanted: what it finds is put on the agenda. The scan, once it has ended.
 
         busy: whether there is much else to do. asked: tells what is looked at just now, as a scan wants to know it
-        enough: called after each part of the folder: whether to leave it at that
+        clock: microseconds, asked after each part of the folder; from `until` on, it is left at that
         """
+        began = clock()
         if self._scan is None:
             if not self.wanted or now < max(self._not_before, self.last.ended_at + self.last.took):
                 return None
@@ -89,18 +87,20 @@ class Survey:
             self._latest = self._latest or now + SECOND
             if busy and now < self._latest:
                 return None
-            self.wanted, self._latest = False, 0
+            self.wanted, self._latest, self._took = False, 0, 0
             self._scan = Rescan(folder, store, now, agenda)
         looked_at = asked()
         self._scan.step(looked_at)
-        while not self._scan.ended and not enough():
+        while not self._scan.ended and clock() < until:
             self._scan.step(looked_at)
         agenda.add(*self._scan.take())
+        # Not the time between two steps: the process may have been stopped there, and the next scan would wait for it.
+        self._took += clock() - began
         return self._scan if self._scan.ended else None
 
     def end(self, now: int) -> None:
         """What the scan found is stored."""
         if self._scan is not None:
-            self.last = Scanned(self._scan.started_at, now, self._scan.scanned)
+            self.last = Scanned(now, self._took, self._scan.scanned)
             self.done += 1
             self._scan = None

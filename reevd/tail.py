@@ -55,7 +55,9 @@ class Tail:
             return True
         more = len(data) == seen + budget
         while data.count(b"\n", seen) > MOST_LINES:
-            data, more = data[: (seen + len(data)) // 2], True
+            half = (seen + len(data)) // 2
+            # Behind a whole line: of less than one, nothing would be taken, now or ever.
+            data, more = data[: data.rfind(b"\n", seen, half) + 1 or data.find(b"\n", half) + 1], True
         taken = self.telemetry.feed(data[seen:])
         if len(self._head) < WINDOW:
             self._head = (self._head + data[seen : seen + taken])[:WINDOW]

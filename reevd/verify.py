@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -32,6 +33,8 @@ from reevd.store import Store
 BATCH = 500
 TRIES = 4
 PAUSE_SECONDS = 1.0
+# At one execution in a row: what is read in slices, even of the shortest lines, takes fewer.
+MOST_LOOKS = 1_000
 # An end that no file tells is the moment at which it was seen, which nobody can compute anew.
 ENDED = "CASE WHEN ended_at = news_at THEN NULL ELSE ended_at END AS ended_at"
 COLUMNS = f"""status, score, benchmark_id, agent, error_message, result_data, metadata, progress, reason, created_at,
@@ -104,9 +107,7 @@ def _compare(reader: Reader, journal: Journal, store: Store, stored: apsw.Connec
         differences = []
         for start in range(0, len(waiting), BATCH):
             batch = waiting[start : start + BATCH]
-            now = Clock().now()
-            # A stamp in the future: what is read now counts, whether or not it has settled.
-            reconciler.look(reader, batch, now, now * 1000 + 10**15, may_judge=False)
+            _look(reconciler, reader, batch)
             for execution_id in batch:
                 reader.forget(execution_id)
                 differences.extend(_differences(execution_id, store.db, stored))
@@ -114,6 +115,19 @@ def _compare(reader: Reader, journal: Journal, store: Store, stored: apsw.Connec
         if not waiting:
             break
     return Verdict(len(_known(store, stored)), differences)
+
+
+def _look(reconciler: Reconciler, reader: Reader, batch: Sequence[str]) -> None:
+    """Until each was read to its end, but for those that change all the while."""
+    waiting, looks = batch, Counter[str]()
+    while waiting:
+        now = Clock().now()
+        # A stamp in the future: what is read now counts, whether or not it has settled.
+        outcome = reconciler.look(reader, waiting, now, now * 1000 + 10**15, may_judge=False)
+        begun = [execution_id for execution_id, wait in outcome.again.items() if wait == 0]
+        looks.update(begun)
+        # These first: what has been read of them is held in memory.
+        waiting = [*(execution_id for execution_id in begun if looks[execution_id] < MOST_LOOKS), *outcome.left]
 
 
 def _known(store: Store, stored: apsw.Connection) -> set[str]:

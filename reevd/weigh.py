@@ -47,7 +47,8 @@ def weigh(
     new = (made,) if made else ()
     if made:
         decisions = (*(d for d in decisions if d.kind != made.kind), made)
-    if (not made and _torn(reading, previous, now, settle)) or not _known(parts, previous, decisions):
+    unfinished = _torn(reading, previous, now, settle) or _halfway(reading, previous)
+    if (unfinished and not made) or not _known(parts, previous, decisions):
         # What was shown stands; its file may never come to rest, and say it no longer.
         lasting = previous is not None and previous.result_data is not None
         return Change(execution_id, None, None, files, gone, problems, solved, new, previous if lasting else None)
@@ -92,6 +93,12 @@ def _torn(reading: Reading, previous: Execution | None, now: int, settle: int) -
     if previous is None:
         return now - reading.torn_since < settle
     return previous.deadline_at is None or rfc3339(now) < previous.deadline_at
+
+
+def _halfway(reading: Reading, previous: Execution | None) -> bool:
+    """Telemetry that is read anew, a slice at a time, has fewer calls at first than who asks has seen."""
+    telemetry, more = reading.telemetry, reading.otel_part.again == 0
+    return bool(more and telemetry and previous and len(telemetry.calls) < previous.tool_calls)
 
 
 def _known(parts: tuple[Part, Part], previous: Execution | None, decisions: tuple[Decision, ...]) -> bool:
@@ -200,7 +207,9 @@ def _shown_calls(reading: Reading, previous: Execution | None, *, kept: bool) ->
         return reading.telemetry.calls
     if isinstance(reading.session, Session) and reading.session.tool_calls:
         return reading.session.tool_calls
-    return None if previous and (kept or reading.telemetry is None) else ()
+    # What cannot be read says nothing, and not that there is nothing.
+    unsaid = reading.telemetry is None or reading.otel_part.problem
+    return None if previous and (kept or unsaid) else ()
 
 
 def _calls(

@@ -67,21 +67,29 @@ class Forward:
         portions, refused = [items], 0
         while portions:
             portion = portions.pop()
-            sent = sending.post(self._url, self._encode([o for _, o in portion]), self._headers, POST_SECONDS)
+            sent = self._send([o for _, o in portion])
             if sent.why and not sent.final:
                 return self._wait(outbox, sent.why)
-            if self._failures:
-                log.info("the collector is back")
-            self._failures = 0
             if sent.final and (half := len(portion) // 2):  # the others of a portion are not to go with the one
                 portions += [portion[half:], portion[:half]]
                 continue
             if sent.final and (refused := refused + 1) <= MOST_LINES:
-                log.error("the collector refuses for good", execution_id=portion[0][1].execution_id, why=sent.why)
+                log.error("forwarding given up", execution_id=portion[0][1].execution_id, why=sent.why)
             outbox.done([item for item, _ in portion], given_up=sent.final)
         if refused > MOST_LINES:
-            log.error("the collector refuses for good, others too", count=refused - MOST_LINES)
+            log.error("forwarding given up, others too", count=refused - MOST_LINES)
         return len(items) / self._rate
+
+    def _send(self, outcomes: list[Outcome]) -> sending.Sent:
+        try:
+            body = self._encode(outcomes)
+        except Exception as error:  # noqa: BLE001 - whatever is odd about one must not keep the others, for ever
+            return sending.Sent(f"it makes no trace: {type(error).__name__}: {error}", final=True)
+        sent = sending.post(self._url, body, self._headers, POST_SECONDS)
+        if self._failures and (sent.final or not sent.why):
+            log.info("the collector is back")
+            self._failures = 0
+        return sent
 
     def _wait(self, outbox: Outbox, why: str) -> float:
         outbox.failed()

@@ -16,6 +16,8 @@ from reevd.model import ToolCall
 from reevd.times import from_rfc3339
 
 SCOPE = InstrumentationScope("reevd", __version__)
+# The fields hold twice as much, but many who read them do so with a sign.
+LATEST = 2**63 - 1
 Value = str | float | int
 
 
@@ -59,7 +61,7 @@ def _call(
         context,
         parent,
         began,
-        max(end, began) if took is None else began + took,
+        max(end, began) if took is None else min(began + took, LATEST),
         attributes,
         failure,
     )
@@ -102,7 +104,7 @@ def _hash(text: str) -> bytes:
 
 def _nanos(text: str | None) -> int | None:
     micros = from_rfc3339(text) if text else None
-    return None if micros is None else max(0, micros) * 1000
+    return None if micros is None else min(max(0, micros) * 1000, LATEST)
 
 
 def traces(outcomes: Iterable[Outcome], origin: Resource) -> list[ReadableSpan]:

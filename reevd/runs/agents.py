@@ -46,7 +46,8 @@ class Agents:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                text=True,
+                encoding="utf-8",
+                errors="replace",
             )
         except OSError as error:
             runner = self._launch.program[0]

@@ -100,12 +100,12 @@ class Executor:
         """Queued, and durable, once this returns. Raises FullError."""
         if len(self._queue) >= MOST_QUEUED:
             raise FullError(f"{MOST_QUEUED:,} runs are queued")
-        self._spool.add(job)
-        self._queue[job.execution_id] = job
         try:
+            self._spool.add(job)
+            self._queue[job.execution_id] = job
             self._decide(job, "queued", QUEUED)
         except BaseException:
-            del self._queue[job.execution_id]
+            self._queue.pop(job.execution_id, None)
             self._spool.remove(job.execution_id)
             raise
 
@@ -141,6 +141,10 @@ class Executor:
         except (StoringError, apsw.Error, OSError) as error:
             log.warning("the executor waits", error=str(error) or type(error).__name__)
             return LOOK_SECONDS
+        except Exception:
+            # A defect, but no reason to leave everybody's results without a daemon, at each start again.
+            log.exception("the executor failed", retry="in a moment")
+            return LOOK_SECONDS
         due = min((run.ends_at for run in self._runs.values()), default=now + LOOK_SECONDS)
         return 0.0 if self._dead else max(0.0, min(due, self._look_at) - now)
 
@@ -167,9 +171,10 @@ class Executor:
             stderr = self._spool.open_stderr(job.execution_id)
             try:
                 process = self._start(command, self.launch.environment(job.execution_id), stderr)
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, it must not keep the others from their turn
                 del self._queue[job.execution_id]
-                self._dead[job.execution_id] = job, f"its runner could not be started: {command[0]}: {error.strerror}"
+                why = error.strerror if isinstance(error, OSError) else error
+                self._dead[job.execution_id] = job, f"its runner could not be started: {command[0]}: {why}"
                 continue
             finally:
                 os.close(stderr)
@@ -186,6 +191,7 @@ class Executor:
         """Its process has ended, so its files say all that they will ever say."""
         execution_id = run.job.execution_id
         del self._runs[execution_id]
+        self._dead[execution_id] = run.job, "its runner ended and left no result"
         self._engine.poll.unregister(run.process)
         how = run.process.close()
         log.info("ended", execution_id=execution_id, how=how)

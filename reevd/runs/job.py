@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from reevd.names import EXECUTION_ID
 DEFAULT_TIMEOUT, MAX_TIMEOUT = 300.0, 3600.0
 FIELDS = ("agent", "config", "timeout_seconds", "execution_id")
 CONFIG = ("rpc_url",)
-LONGEST_URL = 2_000
+URL, LONGEST_URL = re.compile("https?://.+"), 2_000
 
 
 class Order(NamedTuple):
@@ -67,7 +68,7 @@ def _rpc_url(config: object) -> str | None:
     url = config.get("rpc_url")
     if url is None:
         return None
-    if not isinstance(url, str) or not url.startswith(("http://", "https://")) or len(url) > LONGEST_URL:
+    if not isinstance(url, str) or not URL.fullmatch(url) or not url.isprintable() or len(url) > LONGEST_URL:
         raise ValueError(f"config.rpc_url is {_shown(url)}: give an address such as http://127.0.0.1:8899")
     return url
 

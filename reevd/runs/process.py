@@ -71,7 +71,11 @@ def ending(status: int) -> str:
     """An exit status in words."""
     if status >= 0:
         return f"its runner ended with exit status {status}"
-    return f"its runner was killed by {signal.Signals(-status).name}"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:  # a real-time signal: only the first and the last of them have names
+        name = f"signal {-status}"
+    return f"its runner was killed by {name}"
 
 
 def start(command: Sequence[str], environ: Mapping[str, str], stderr: int) -> Process:

@@ -29,7 +29,7 @@ def run(engine: Engine, executor: Executor, asked: dict[str, Any]) -> dict[str, 
     except ValueError as error:
         raise RefusedError(400, f"{doing}: {error}") from error
     execution_id = wanted.execution_id or str(uuid.uuid4())
-    if engine.store.known([execution_id]).executions:
+    if execution_id in executor or engine.store.known([execution_id]).executions:
         raise RefusedError(409, f"{doing}: there is an execution {execution_id!r}: give another id, or none")
     job = Job(
         execution_id,

@@ -88,13 +88,20 @@ def test_a_reload_that_cannot_be_stored_ends_nothing(tmp_path: Path) -> None:
 
 
 STARTS = """
-import os, subprocess, sys, time
-small, home, python = sys.argv[1:]
-filler = os.path.join(small, "filler")
-with open(filler, "wb", 0) as file:
-    try:
-        while True: file.write(bytes(4096))
-    except OSError: pass
+import itertools, os, subprocess, sys, time
+small, home, python, filled, free = sys.argv[1:]
+fillers = []
+def fill():
+    if filled == "bytes":
+        with open(os.path.join(small, "filler"), "wb", 0) as file:
+            fillers.append(file.name)
+            while True: file.write(bytes(4096))
+    for number in itertools.count():
+        with open(os.path.join(small, str(number)), "wb") as file:
+            fillers.append(file.name)
+try: fill()
+except OSError: pass
+for _ in range(int(free)): os.unlink(fillers.pop())
 log = open(os.path.join(home, "log"), "wb")
 settings = ["--database", os.path.join(small, "db"), "--sessions-dir", os.path.join(home, "sessions")]
 settings += ["--socket", os.path.join(home, "sock"), "--benchmarks-dir", home]
@@ -105,22 +112,48 @@ def told(text):
         assert process.poll() is None and time.monotonic() < ends, open(log.name).read()
         time.sleep(0.02)
 told("cannot be opened")
-os.unlink(filler)
+for filler in fillers: os.unlink(filler)
 told('"ready"')
 process.terminate()
 sys.exit(process.wait())
 """
 
 
-def test_a_disk_that_is_full_at_the_start_is_waited_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("filled", "free"),
+    [
+        pytest.param("bytes", 0, id="no bytes"),
+        # Lock, journal and database can be made, and not what SQLite has beside it.
+        pytest.param("files", 3, id="no names"),
+    ],
+)
+def test_a_disk_that_is_full_at_the_start_is_waited_for(tmp_path: Path, filled: str, free: int) -> None:
     small = tmp_path / "small"
     small.mkdir()
-    mount = ["unshare", "-Urm", "sh", "-c", 'mount -t tmpfs -o size=1m none "$0" && exec "$@"', str(small)]
+    mount = ["unshare", "-Urm", "sh", "-c", 'mount -t tmpfs -o size=1m,nr_inodes=64 none "$0" && exec "$@"', str(small)]
     if subprocess.run([*mount, "true"], capture_output=True).returncode != 0:
         pytest.skip("this machine lets nobody mount in a namespace")
-    command = [*mount, sys.executable, "-c", STARTS, str(small), str(tmp_path), sys.executable]
+    command = [*mount, sys.executable, "-c", STARTS, str(small), str(tmp_path), sys.executable, filled, str(free)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "NO_COLOR": "1"})
     assert done.returncode == 0, done.stderr + (tmp_path / "log").read_text()
+
+
+def test_another_writer_at_the_start_is_waited_for(tmp_path: Path) -> None:
+    """The clock was set since, which is to be noted before anything else."""
+    running = Daemon(tmp_path).start()
+    running.stop()
+    impatient = "from reevd import cli, database; database.BUSY_MS = 10; raise SystemExit(cli.main([]))"
+    log = tmp_path / "log"
+    with closing(apsw.Connection(str(running.database))) as other, log.open("wb") as errors:
+        other.execute("UPDATE meta SET value = 1 WHERE key = 'clock_base'")
+        other.execute("BEGIN IMMEDIATE")
+        running.process = subprocess.Popen([sys.executable, "-c", impatient], cwd=tmp_path, stderr=errors)
+        try:
+            wait_until(lambda: "cannot be opened" in log.read_text(), "it is told", log=log.read_text)
+            other.execute("ROLLBACK")
+            wait_until(lambda: '"ready"' in log.read_text(), "the daemon is ready", log=log.read_text)
+        finally:
+            assert running.stop() == 0
 
 
 def test_a_socket_that_somebody_removed_is_no_failure_at_the_end(tmp_path: Path) -> None:

@@ -260,6 +260,12 @@ BOMB = "\n".join(["a0: &a0 [x]", *(f"a{n}: &a{n} [{f'*a{n - 1}, ' * 9}]" for n i
         (f"/benchmarks/{CASE}/run", {"agent": "local", "execution_id": "../x"}, 400, "a fresh one"),
         (f"/benchmarks/{CASE}/run", {"agent": "local", "config": {"api_key": "k"}}, 400, "daemon's environment"),
         (f"/benchmarks/{CASE}/run", {"agent": "local", "config": {"rpc_url": "file:///x"}}, 400, "an address such as"),
+        (
+            f"/benchmarks/{CASE}/run",
+            {"agent": "local", "config": {"rpc_url": "http://x/\0"}},
+            400,
+            "an address such as",
+        ),
         (f"/benchmarks/{CASE}/run", {"agent": "local", "execution_id": "known"}, 409, "give another id"),
         (f"/benchmarks/{CASE}/stop/none", None, 404, "no such execution"),
         ("/benchmarks/other/stop/known", None, 404, "no such execution"),

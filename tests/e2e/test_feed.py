@@ -132,7 +132,7 @@ def test_what_a_collector_refuses_for_good_is_given_up_and_told(tmp_path: Path) 
         collector.answers = [400]
         with daemon(tmp_path, forward_endpoint=collector.address, **FAST) as running:
             leave(running.sessions, "a", fresh("a"))
-            wait_until(lambda: "refuses for good" in running.log(), "it is told", log=running.log)
+            wait_until(lambda: "forwarding given up" in running.log(), "it is told", log=running.log)
             leave(running.sessions, "b", fresh("b"))
             wait_until(lambda: forwarded(collector) == {"b"}, "the next arrives", log=running.log)
             figures = scrape(running)

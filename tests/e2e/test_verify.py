@@ -124,6 +124,30 @@ def test_calls_of_an_end_that_is_kept_are_no_difference(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_what_is_read_in_slices_is_proved_to_its_end(tmp_path: Path) -> None:
+    """Telemetry of more lines than are read at once, and more telemetry than a look reads of all."""
+    told = {"timestamp": "2026-01-01T00:00:00Z", "event_type": "ToolInput", "tool_input": {"tool_name": "last"}}
+    paddings = {"long": "\n" * 250_000, **{f"wide{n}": (" " * 999 + "\n") * 6_000 for n in range(5)}}
+    running = Daemon(tmp_path, settle_seconds=0.05).start()
+    for name, padding in paddings.items():
+        (running.sessions / f"enhanced_otel_{name}.jsonl").write_text(padding + json.dumps(told) + "\n")
+        leave(running.sessions, name, session(name))
+    wait_until(
+        lambda: (
+            running.get("/api/v1/health")["executions"].get("Completed") == len(paddings)
+            and all(running.get(f"/api/v1/executions/{name}/tool-calls") for name in paddings)
+        ),
+        "the last line of each is read",
+        log=running.log,
+    )
+    running.stop()
+    done = verify(tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with apsw.Connection(str(running.database)) as db:
+        db.execute("DELETE FROM tool_calls")
+    assert differences(tmp_path) == {(name, "tool_calls") for name in paddings}
+
+
 def test_damage_is_told(tmp_path: Path) -> None:
     running = stopped(tmp_path)
     index(running.database)

@@ -17,6 +17,7 @@ from tests.harness import files_of_at_most, leave, session
 from tests.integration.conftest import Bench
 
 DAY = 86_400
+YEAR = 365 * DAY
 STUB = {"end_time": None, "final_result": None}
 
 
@@ -50,6 +51,13 @@ def seconds_left(bench: Bench, clock: Clock) -> float:
     assert row is not None
     assert row.status == "Running"
     return ((from_rfc3339(row.deadline_at or "") or 0) - clock.now()) / SECOND
+
+
+def waits_at_most(bench: Bench, clock: Clock, seconds: float) -> bool:
+    """Whether it has ended, or will be given up within so many seconds."""
+    row = bench.row("run")
+    assert row is not None
+    return row.terminal or (from_rfc3339(row.deadline_at or "") or 0) <= clock.now() + seconds * SECOND
 
 
 @pytest.fixture
@@ -162,4 +170,37 @@ def test_a_runs_deadline_comes_though_the_clock_is_set_back_again_and_again(
     for _ in range(2):
         before, clock.ahead = made.base, clock.ahead - 3_600
         bench.until(lambda base=before: made.base != base, "the jump is noticed")  # type: ignore[misc]
+    bench.until(lambda: bench.status("run") == "Timeout", "it is given up")
+
+
+def test_a_clock_that_was_years_ahead_before_the_boot_keeps_no_run_alive(bench: Bench, clock: type[SetClock]) -> None:
+    bench.limits = Limits(silence=2, total=60)
+    made = clock()
+    engine = start(bench, made)
+    leave(bench.sessions, "run", session("run", **STUB))
+    bench.until(lambda: bench.status("run") == "Running", "it runs")
+    before, clock.ahead = made.base, 10 * YEAR
+    bench.until(lambda: made.base != before and engine.idle, "the jump is noticed")
+    bench.close()
+    clock.ahead, clock.boot_id = 0, "second"
+    made = clock()
+    start(bench, made)
+    assert waits_at_most(bench, made, 2)
+    bench.until(lambda: bench.status("run") == "Timeout", "it is given up")
+
+
+def test_a_clock_that_is_set_right_only_after_the_boot_keeps_no_run_alive(bench: Bench, clock: type[SetClock]) -> None:
+    """As on a host whose clock has no battery, until it hears the time."""
+    bench.limits = Limits(silence=2, total=60)
+    start(bench, clock())
+    leave(bench.sessions, "run", session("run", **STUB))
+    bench.until(lambda: bench.status("run") == "Running", "it runs")
+    bench.close()
+    clock.ahead, clock.boot_id = -50 * YEAR, "second"
+    made = clock()
+    engine = start(bench, made)
+    assert waits_at_most(bench, made, 2)
+    before, clock.ahead = made.base, 0
+    bench.until(lambda: made.base != before and engine.idle, "the jump is noticed")
+    assert waits_at_most(bench, made, 2)
     bench.until(lambda: bench.status("run") == "Timeout", "it is given up")

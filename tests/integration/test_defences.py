@@ -241,6 +241,29 @@ def test_a_database_that_is_given_another_name_at_the_last_moment_keeps_its_lock
     folder.close()
 
 
+def test_a_file_that_is_given_another_name_at_the_last_moment_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while it is open for another reading: whoever does that again and again must not use up all descriptors."""
+
+    class Linked(LateSwap):
+        def open(self, name: str, flags: int, **options: Any) -> int:
+            (tmp_path / "second").hardlink_to(tmp_path / name)
+            return os.open(name, flags, **options)
+
+    path = tmp_path / "session_a.json"
+    path.write_text("{}")
+    with closing(files.Folder(str(tmp_path))) as folder:
+        read = folder.open(path.name)
+        assert read
+        before = os.listdir("/proc/self/fd")
+        monkeypatch.setattr(files, "os", Linked(path, None))
+        with pytest.raises(UnreadableError, match="2 names"):
+            folder.open(path.name)
+        assert os.listdir("/proc/self/fd") == before
+        read.close()
+
+
 class NoDescriptors:
     """`os`, as reevd.files sees it: while `refusing`, no session file can be opened."""
 

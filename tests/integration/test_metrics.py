@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 
@@ -67,6 +68,33 @@ def test_what_a_burst_measured_is_recorded_to_the_last(tmp_path: Path) -> None:
             leave(running.sessions, f"m{number}", session(f"m{number}"))
         wait_until(lambda: running.get("/api/v1/health")["executions"]["Completed"] == 1_200, "all are there")
         assert scrape(running)[name, ()] - before >= 1_200
+
+
+SHORT = """
+import builtins, errno, os
+whole = builtins.__import__
+def load(name, *rest, **named):
+    if name == "reevd.meters" and os.path.exists("short"):
+        os.write(os.open("short", os.O_WRONLY | os.O_APPEND), b"x")
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    return whole(name, *rest, **named)
+builtins.__import__ = load
+"""
+
+
+def test_what_cannot_be_loaded_for_now_is_measured_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sitecustomize.py").write_text(SHORT)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    short = tmp_path / "short"
+    short.touch()
+    with daemon(tmp_path, settle_seconds=0.05) as running:
+        wait_until(short.read_text, "it is tried", log=running.log)
+        for _ in range(20):
+            assert ("reevd_rescans_total", ()) not in scrape(running)
+        assert 1 <= len(short.read_text()) < 10, "not in every round"
+        assert running.log().count("nothing is measured") == 1
+        short.unlink()
+        wait_until(lambda: ("reevd_rescans_total", ()) in scrape(running), "it is", log=running.log)
 
 
 def test_odd_addresses_make_no_more_than_one_series(tmp_path: Path) -> None:

@@ -15,13 +15,15 @@ from pathlib import Path
 
 import orjson
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from reevd.config import load
 from reevd.errors import ConfigError
 from reevd.feed import follow, sending
 from reevd.feed.followers import Forward
-from reevd.feed.outbox import Outbox, Tally, tallies
+from reevd.feed.outbox import Outbox, Tally, Waiting, tallies
 from reevd.feed.outcome import Outcome
+from reevd.model import ToolCall
 from tests.loopback import loopback
 
 
@@ -104,19 +106,45 @@ def outcome(name: str) -> Outcome:
     return Outcome(name, "b", "a", "Completed", 1.0, "", None, *times)
 
 
+@contextmanager
+def waiting(home: Path, outcomes: list[Outcome]) -> Iterator[tuple[Outbox, list[tuple[Waiting, Outcome]]]]:
+    """An outbox at home / "feed" in which these wait, in the order of their ids."""
+    outbox = Outbox(str(home / "feed"), "forward", "")
+    outbox.take(outcomes, "birth", len(outcomes))
+    yield outbox, list(zip(outbox.due(time.time(), len(outcomes)), sorted(outcomes), strict=True))
+    outbox.close()
+
+
+def test_an_end_that_no_trace_can_hold_is_told_as_the_latest_that_one_can(tmp_path: Path) -> None:
+    call = ToolCall("t", "9990-01-01T00:00:00Z", 5.0, None, None, "success", None)
+    far = outcome("far")._replace(started_at="2600-01-01T00:00:00Z", ended_at="9999-01-01T00:00:00Z", calls=(call,))
+    with waiting(tmp_path, [outcome("near"), far]) as (outbox, items), loopback() as collector:
+        Forward(collector.address, 100, {}).deliver(outbox, items)
+        (got,) = collector.got
+    request = ExportTraceServiceRequest.FromString(got.body)
+    ends = [s.end_time_unix_nano for r in request.resource_spans for scope in r.scope_spans for s in scope.spans]
+    assert sorted(ends)[1:] == [2**63 - 1] * 2
+    assert tallies(str(tmp_path / "feed")) == {"forward": Tally(2, 0, 0, 0)}
+
+
+def test_the_one_that_makes_no_trace_takes_no_other_along(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    odd = outcome("odd")._replace(error_message="\ud800", status="Failed")
+    with waiting(tmp_path, [*(outcome(f"n{n}") for n in range(5)), odd]) as (outbox, items), loopback() as collector:
+        Forward(collector.address, 100, {}).deliver(outbox, items)
+        assert collector.got
+    assert tallies(str(tmp_path / "feed")) == {"forward": Tally(5, 0, 1, 0)}
+    said = capsys.readouterr().out
+    assert "forwarding given up" in said
+    assert "it makes no trace: " in said
+
+
 def test_the_one_that_a_collector_refuses_takes_no_other_along(tmp_path: Path) -> None:
-    path = str(tmp_path / "feed")
-    outbox = Outbox(path, "forward", "")
-    outcomes = [outcome(f"n{number}") for number in range(8)]
-    outbox.take(outcomes, "birth", 8)
-    items = [(item, o) for item, o in zip(outbox.due(time.time(), 8), outcomes, strict=True)]
-    with loopback() as collector:
+    with waiting(tmp_path, [outcome(f"n{number}") for number in range(8)]) as (outbox, items), loopback() as collector:
         # 8 are refused, the first 4 pass, 2 of the others pass, and of the last 2 the second one is refused
         collector.answers = [413, 200, 413, 200, 413, 200, 400]
         Forward(collector.address, 100, {}).deliver(outbox, items)
         assert len(collector.got) == 3
-    assert tallies(path) == {"forward": Tally(7, 0, 1, 0)}
-    outbox.close()
+    assert tallies(str(tmp_path / "feed")) == {"forward": Tally(7, 0, 1, 0)}
 
 
 @pytest.mark.parametrize("status", [401, 404, 302])

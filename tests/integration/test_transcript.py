@@ -9,7 +9,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from reevd import books, transcript
+from reevd import rewriting, transcript
 from reevd.journal import Journal
 from reevd.model import Decision
 from reevd.transcript import Transcript
@@ -102,7 +102,7 @@ def test_it_is_made_anew_once_there_is_room(bench: Bench, monkeypatch: pytest.Mo
         real(journal, path)
 
     monkeypatch.setattr(Journal, "become", refused)
-    monkeypatch.setattr(books, "RETRY_TICKS", 1)
+    monkeypatch.setattr(rewriting, "RETRY_TICKS", 1)
     journal_of(bench).unlink()
     bench.until(lambda: not engine.health().reasons, "it is as it should be")
     assert len(tried) == 3
@@ -144,7 +144,7 @@ def test_killed_before_it_is_anew_the_next_start_makes_it_anew(bench: Bench, spo
         spoil(journal_of(bench))
         engine = bench.engine
         assert engine is not None
-        bench.until(lambda: engine.books._rewriting is not None, "it is begun")
+        bench.until(lambda: engine.books._rewriting._work is not None, "it is begun")
         leave(bench.sessions, "later", session("later"))
         rest(bench)
         kill(bench)

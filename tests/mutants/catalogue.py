@@ -328,18 +328,18 @@ def marks(names: Sequence[str], found: Sequence[Any]) -> list[int]:
     Mutant(
         "files' marks before the rows",
         "reevd/store.py",
-        "        with self.transaction():\n            self._replace_executions(executions)\n",
+        "        with self.transaction():\n            self.replace_executions(executions)\n",
         "        with self.transaction():\n            self._replace_files(changes)\n"
-        "        with self.transaction():\n            self._replace_executions(executions)\n",
+        "        with self.transaction():\n            self.replace_executions(executions)\n",
         (DEFENCES + "a_file_whose_row_was_not_stored_is_looked_at_again",),
     ),
     Mutant(
         "journal's mark before the rows",
         "reevd/store.py",
-        "        with self.transaction():\n            self._replace_executions(executions)\n",
+        "        with self.transaction():\n            self.replace_executions(executions)\n",
         "        if journal_size is not None:\n            with self.transaction():\n"
         '                self.set_meta("journal_size", journal_size)\n'
-        "        with self.transaction():\n            self._replace_executions(executions)\n",
+        "        with self.transaction():\n            self.replace_executions(executions)\n",
         (DEFENCES + "what_reached_the_journal_alone_is_not_forgotten",),
     ),
     Mutant(
@@ -390,8 +390,8 @@ def marks(names: Sequence[str], found: Sequence[Any]) -> list[int]:
     Mutant(
         "damage inside not looked for",
         "reevd/books.py",
-        "        if self._inspection.damage:\n",
-        "        if False:\n",
+        "        if damage := self._inspection.damage or self.store.damage:\n",
+        "        if damage := self.store.damage:\n",
         (DATABASE + "damage_is_moved_aside_and_everything_comes_back[page_in_the_middle]",),
     ),
     Mutant(

@@ -69,6 +69,10 @@ def test_runner_and_daemon_share_a_variable() -> None:
         ("sessions_dir: ''\n", "no text"),
         ("socket: 7\n", "no text"),
         ("writers: [nobody-of-that-name]\n", "nobody-of-that-name"),
+        ("retention_days: 2026-13-45\n", "month must be in 1..12"),
+        (f"silence_seconds: 1{400 * '0'}\n", "is no number"),
+        ('socket: "a\\0b"\n', "no text"),
+        (100_000 * "[", "recursion"),
     ],
 )
 def test_what_cannot_be_used_is_said(tmp_path: Path, text: str, said: str) -> None:

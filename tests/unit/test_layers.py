@@ -36,7 +36,7 @@ LAYERS = (
     "first_look",
     "scout readahead",
     "restore",
-    "reconciler survey",
+    "reconciler survey rewriting",
     "books",
     "removal",
     "patrol",

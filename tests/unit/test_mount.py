@@ -31,6 +31,20 @@ def test_what_kind_of_file_system_hides_writes(tmp_path: Path, kind: str, answer
         os.close(folder)
 
 
+def test_a_mount_may_have_any_name(tmp_path: Path) -> None:
+    device = os.stat(tmp_path).st_dev
+    mounts = tmp_path / "mountinfo"
+    mounts.write_bytes(
+        b"21 1 99:99 / /media/Ger\xe4t\rb rw - vfat /dev/sdb1 rw\n"
+        b"22 1 %d:%d / /mnt/\xff rw - fuse.\xe4 source rw\n" % (os.major(device), os.minor(device))
+    )
+    folder = os.open(tmp_path, os.O_RDONLY)
+    try:
+        assert remote(folder, str(mounts)) == "fuse.\ufffd", "and what is told of it can be shown"
+    finally:
+        os.close(folder)
+
+
 @pytest.mark.parametrize("once", [True, False])
 def test_a_database_is_not_kept_on_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, once: bool) -> None:
     database = tmp_path / "state" / "reevd.sqlite3"

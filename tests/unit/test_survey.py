@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -39,10 +40,10 @@ def place(tmp_path: Path) -> Iterator[tuple[Folder, Store]]:
 
 def scanned(survey: Survey, place: tuple[Folder, Store], now: int, agenda: Agenda, *, busy: bool) -> bool:
     """Whether a scan was begun, which then is brought to its end."""
-    survey.step(*place, agenda, now, busy=busy, enough=lambda: True)
+    survey.step(*place, agenda, now, busy=busy, clock=lambda: now, until=now)
     if not survey.under_way:
         return False
-    while survey.step(*place, agenda, now, busy=busy, enough=lambda: True) is None:
+    while survey.step(*place, agenda, now, busy=busy, clock=lambda: now, until=now) is None:
         pass
     survey.end(now)
     return True
@@ -62,6 +63,22 @@ def test_in_a_burst_it_is_put_off_but_not_for_long(place: tuple[Folder, Store]) 
     survey.wanted = True
     assert not scanned(survey, place, NOW + 2 * SECOND, agenda, busy=True), "the time begins anew"
     assert scanned(survey, place, NOW + 2 * SECOND + 1, agenda, busy=False), "and ends with the burst"
+
+
+def test_a_halt_between_two_steps_does_not_put_off_the_next_scan(place: tuple[Folder, Store]) -> None:
+    survey, agenda, later = Survey(), Agenda(), NOW + 60 * SECOND
+    begun, gone_on = count(NOW), count(later)
+    survey.step(*place, agenda, NOW, busy=False, clock=lambda: next(begun), until=NOW)
+    while survey.step(*place, agenda, later, busy=False, clock=lambda: next(gone_on), until=later) is None:
+        pass
+    survey.end(later)
+    assert 0 < survey.last.took < 10 * SECOND
+    survey.tick(later + 59 * SECOND, 60 * SECOND)
+    assert not survey.wanted
+    survey.tick(later + 60 * SECOND, 60 * SECOND)
+    assert scanned(survey, place, later + 60 * SECOND, agenda, busy=False), "the timer goes by the time that it took"
+    survey.wanted = True
+    assert scanned(survey, place, later + 70 * SECOND, agenda, busy=False)
 
 
 def test_it_tells_of_which_executions_the_session_file_alone_was_met(place: tuple[Folder, Store]) -> None:
@@ -85,14 +102,14 @@ def test_who_was_read_while_it_scanned_is_no_news(place: tuple[Folder, Store], m
     folder, store = place
     monkeypatch.setattr(files, "PART", 1)
     survey, agenda = Survey(), Agenda()
-    survey.step(*place, agenda, NOW, busy=False, enough=lambda: True)
+    survey.step(*place, agenda, NOW, busy=False, clock=lambda: NOW, until=NOW)
     met = agenda.take_many(NOW, 10).news
     changed, same = ("a", "b") if "b" in met else ("b", "a")
     store.reconcile(looked_at(folder, "a", "b"), "now")
     for name in "ab":
         agenda.add_later(name, NOW + SECOND)
     (Path(folder.path) / f"session_{changed}.json").write_bytes(b"another content than was read")
-    while survey.step(*place, agenda, NOW, busy=False, enough=lambda: True) is None:
+    while survey.step(*place, agenda, NOW, busy=False, clock=lambda: NOW, until=NOW) is None:
         pass
     found = agenda.take_many(NOW, 10).news
     assert same not in found, "it was read, and will be read again"
@@ -108,6 +125,6 @@ def test_who_is_looked_at_just_now_is_no_news_unless_it_changed_since(place: tup
     asked["c"] = Clock().stamp() + SECOND  # it has telemetry, which that look may not know of
     agenda, survey = Agenda(), Survey()
     (Path(folder.path) / "otel_b.jsonl").unlink()
-    while survey.step(*place, agenda, NOW, busy=False, asked=lambda: asked, enough=lambda: False) is None:
+    while survey.step(*place, agenda, NOW, busy=False, asked=lambda: asked, clock=lambda: NOW, until=NOW + 1) is None:
         pass
     assert set(agenda.take_many(NOW, 10).news) == {"b", "c"}

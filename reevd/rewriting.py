@@ -1,0 +1,91 @@
+"""The journal, rewritten beside the work: without what was removed, or made anew from what the database holds."""
+
+from __future__ import annotations
+
+import apsw
+import structlog
+
+from reevd.compaction import Compaction
+from reevd.database import DAMAGED
+from reevd.journal import Journal
+from reevd.store import Store
+from reevd.transcript import Transcript
+
+RETRY_TICKS = 10
+COMPACT_FROM = 4  # a quarter of what stands: then rewriting it all costs little for each that went
+# From so many bytes on it is made anew where it holds so many times what is in it once: results that came again.
+OVERGROWN, TIMES = 64 << 20, 2
+
+log = structlog.get_logger("reevd.rewriting")
+
+
+class Rewriting:
+    """`look` at each tick, `step` often. Both raise apsw.Error as the database's disk does."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._work: Compaction | Transcript | None = None
+        self._ticks = self._retry_at = 0
+        self._made = 0  # its size when it was last made anew
+
+    def compact(self, store: Store, *, removed: int) -> None:
+        """Wants the journal without what was removed, once that is a good part of it."""
+        told = store.meta("removed")
+        total = removed + (told if isinstance(told, int) else 0)
+        (standing,) = store.rows("SELECT count(*) FROM execution_states")[0]
+        worth_it = self._work is None and total * COMPACT_FROM > standing
+        store.note("removed", 0 if worth_it else total)
+        if worth_it:
+            self._work = Compaction(self._journal, store)
+
+    def look(self, store: Store) -> None:
+        """Begins to make it anew where somebody changed it, or it has grown out of all proportion."""
+        self._ticks += 1
+        if self._ticks < self._retry_at or isinstance(self._work, Transcript):
+            return
+        intact = self._journal.intact
+        if intact and (self._work is not None or not self._overgrown(store)):
+            return
+        self._retry_at = self._ticks + RETRY_TICKS
+        self.abandon()
+        if not intact:
+            log.error("journal was removed, replaced or changed: making it anew", journal=self._journal.path)
+            self._journal.spoil()
+            # Until it is whole, whoever is killed finds that it is not, and what is stored is on the disk at once.
+            store.note("journal_size", self._journal.known, durably=True)
+            store.db.pragma("synchronous", "full")
+        try:
+            self._work = Transcript(self._journal, store)
+        except OSError as error:
+            log.warning("journal cannot be made anew", error=str(error), retry="in a while")
+
+    def _overgrown(self, store: Store) -> bool:
+        """All that it holds stands in the database too, which takes more room for it."""
+        size = self._journal.size
+        if size <= max(OVERGROWN, TIMES * self._made):
+            return False
+        pages: int = store.db.pragma("page_count") - store.db.pragma("freelist_count")
+        return size > TIMES * pages * store.page
+
+    def step(self, store: Store) -> None:
+        """Goes on with what was begun."""
+        if self._work is None:
+            return
+        try:
+            self._work.step()
+        except DAMAGED:
+            self.abandon()
+            raise
+        except (OSError, apsw.Error) as error:
+            log.warning("rewriting the journal given up", error=str(error), retry="in a while, where it is needed")
+            self.abandon()
+            return
+        if self._work.done:
+            self._made = self._journal.size if isinstance(self._work, Transcript) else self._made
+            self._work, self._retry_at = None, 0
+            store.db.pragma("synchronous", "normal")
+
+    def abandon(self) -> None:
+        if self._work is not None:
+            self._work.abandon()
+            self._work = None

@@ -81,3 +81,14 @@ def test_a_pipe_among_the_cases_is_told_and_hangs_nobody(tmp_path: Path) -> None
         running.stop()
         running.start()
         assert len(running.get("/api/v1/benchmarks")) == 1
+
+
+def test_a_database_made_anew_has_the_cases_too(tmp_path: Path) -> None:
+    (tmp_path / "benchmarks").mkdir()
+    shutil.copy(ROOT / "benchmarks" / "001-sol-transfer.yml", tmp_path / "benchmarks")
+    with daemon(tmp_path) as running:
+        listed = "/api/v1/benchmarks"
+        wait_until(lambda: running.get(listed), "the case is listed", log=running.log)
+        running.database.rename(tmp_path / "taken-away")
+        wait_until(lambda: running.log().count('"event": "ready"') == 2, "it is made anew", log=running.log)
+        wait_until(lambda: running.get(listed), "the case is listed again", log=running.log)

@@ -8,6 +8,7 @@ import apsw
 import pytest
 from structlog.testing import capture_logs
 
+from reevd import reader
 from reevd.clock import Clock
 from reevd.derive import Limits
 from reevd.engine import Engine
@@ -204,3 +205,17 @@ def test_a_clock_that_is_set_right_only_after_the_boot_keeps_no_run_alive(bench:
     bench.until(lambda: made.base != before and engine.idle, "the jump is noticed")
     assert waits_at_most(bench, made, 2)
     bench.until(lambda: bench.status("run") == "Timeout", "it is given up")
+
+
+def test_results_that_are_stamped_in_the_future_come_to_rest_however_many(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock was set back by an hour. More of them than are remembered otherwise."""
+    monkeypatch.setattr(reader, "REMEMBERED", 4)
+    for number in range(20):
+        leave(bench.sessions, f"r{number}", session(f"r{number}"))
+    clock = SetClock()
+    clock.ahead = -3600
+    clock.step()
+    engine = start(bench, clock)
+    bench.until(lambda: len(engine.store.marks()) == 20, "each reading counts")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 from contextlib import closing
+from pathlib import Path
 
 import apsw
 import pytest
@@ -14,9 +16,11 @@ from reevd.database import DAMAGED
 from reevd.desk import sync_benchmarks
 from reevd.engine import Engine
 from reevd.model import Decision
+from reevd.store import Store
 from tests.harness import ROOT, leave, session
 from tests.integration.conftest import Bench
 from tests.integration.populated import damaged, rest
+from tests.integration.test_defences import line
 
 # From another process: to close any descriptor of the database would drop the locks that this one has on it.
 SPOIL = """
@@ -77,3 +81,68 @@ def test_damage_that_only_the_cases_meet_is_mended(bench: Bench) -> None:
         sync_benchmarks(engine, str(bench.home))
     made_anew(bench, engine)
     assert sync_benchmarks(engine, str(bench.home))["inserted"] == 1
+
+
+def foreign(path: Path, version: int) -> None:
+    with closing(apsw.Connection(str(path))) as db:
+        db.execute("CREATE TABLE files (of_somebody_else)")
+        db.pragma("user_version", version)
+
+
+@pytest.mark.parametrize("version", [0, 1, 3])
+def test_a_database_of_somebody_else_is_moved_aside(bench: Bench, version: int) -> None:
+    foreign(bench.database, version)
+    bench.start()
+    leave(bench.sessions, "a", session("a"))
+    bench.until(lambda: bench.status("a") == "Completed", "it works")
+    assert len(damaged(bench)) == 1
+
+
+@pytest.mark.parametrize("what", ["TABLE problems", "TABLE tool_calls", "INDEX execution_states_created"])
+def test_a_table_that_somebody_drops_is_mended(bench: Bench, what: str) -> None:
+    """An index at the next start, a table once something is to be stored in it."""
+    engine = start(bench)
+    with closing(apsw.Connection(str(bench.database))) as other:
+        other.execute(f"DROP {what}")
+    if "INDEX" in what:
+        bench.close()
+        engine = bench.start()
+    (bench.sessions / "session_odd name.json").touch()
+    (bench.sessions / "enhanced_otel_r0.jsonl").write_text(line("a"))
+    made_anew(bench, engine)
+    bench.until(lambda: (row := bench.row("r0")) and row.tool_calls == 1, "its call is stored")
+
+
+def test_odd_names_that_are_met_while_storing_fails_are_noted_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = start(bench)
+
+    def full(*_: object, **__: object) -> None:
+        raise apsw.FullError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "reconcile", full)
+        patch.setattr(Store, "note", full)
+        path = bench.sessions / "session_odd name.json"
+        for _ in range(20):
+            path.touch()
+            bench.until(lambda: engine.patrol.odd, "it is noticed")
+        assert len(engine.patrol.odd) == 1
+    bench.until(lambda: bench.problems() == {path.name: "name"}, "it is told")
+
+
+def test_telemetry_that_grows_past_all_bounds_takes_no_calls_away(bench: Bench) -> None:
+    bench.bounds = bench.bounds._replace(otel_bytes=100_000)
+    bench.start()
+    telemetry = bench.sessions / "enhanced_otel_a.jsonl"
+    telemetry.write_text(line("a") * 3)
+    leave(bench.sessions, "a", session("a"))
+    bench.until(lambda: (row := bench.row("a")) and row.tool_calls == 3, "its calls are known")
+    rest(bench)
+    os.truncate(telemetry, 200_000)
+    bench.until(lambda: bench.problems() == {telemetry.name: "size"}, "it is told")
+    rest(bench)
+    row = bench.row("a")
+    assert row is not None
+    assert row.tool_calls == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -11,6 +12,7 @@ import pytest
 
 from reevd import database
 from reevd.engine import Engine
+from reevd.journal import Journal
 from tests.integration.conftest import Bench
 
 Failure = Callable[[Bench], AbstractContextManager[None]]
@@ -42,6 +44,16 @@ def no_folder(bench: Bench) -> Iterator[None]:
 
 
 @contextmanager
+def bad_journal(bench: Bench) -> Iterator[None]:
+    def failing(_: Journal) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Journal, "_whole_end", failing)
+        yield
+
+
+@contextmanager
 def another_writer(bench: Bench) -> Iterator[None]:
     """While the clock is to be noted, which was set since."""
     with closing(apsw.Connection(str(bench.database))) as other:
@@ -51,7 +63,7 @@ def another_writer(bench: Bench) -> Iterator[None]:
         other.execute("ROLLBACK")
 
 
-@pytest.mark.parametrize("failure", [no_database, no_log, no_folder, another_writer])
+@pytest.mark.parametrize("failure", [no_database, no_log, no_folder, bad_journal, another_writer])
 def test_tries_that_fail_leave_nothing_open(bench: Bench, failure: Failure, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "BUSY_MS", 10)
     if failure is another_writer:

@@ -246,3 +246,26 @@ class _File(apsw.VFSFile):
     def xSync(self, flags: int) -> None:  # noqa: N802
         super().xSync(flags)
         self._disk.dirty &= not self._log
+
+
+def test_a_result_that_is_rewritten_again_and_again_does_not_fill_the_disk(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each that came to rest is in the journal; only the newest is in the database."""
+    monkeypatch.setattr(rewriting, "OVERGROWN", 1 << 16)
+    engine = bench.start()
+    path = journal_of(bench)
+    for number in range(8):
+        said = session("a", final_result={"success": True, "score": number / 10, "notes": f"{number}" * 400_000})
+        leave(bench.sessions, "a", said)
+        bench.until(lambda n=number: (row := bench.row("a")) and row.score == n / 10, "it is read")  # type: ignore[misc]
+        rest(bench)
+    bench.until(lambda: path.stat().st_size < 1_000_000, "it holds one, or two")
+    assert not engine.health().reasons
+    (bench.sessions / "session_a.json").unlink()
+    bench.close()
+    lose_database(bench)
+    bench.start()
+    row = bench.row("a")
+    assert row is not None
+    assert row.score == 0.7

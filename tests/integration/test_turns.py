@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import time
+from collections import deque
 from collections.abc import Callable, Collection
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -127,3 +132,45 @@ def test_second_looks_are_taken_however_much_news_comes(
 
     when_one_is_read(monkeypatch, news)
     bench.until(lambda: not unsettled(bench), "all had their second look")
+
+
+def test_calls_that_are_shown_stay_while_their_telemetry_is_read_anew(bench: Bench) -> None:
+    """It was touched, and is read again from its start, a slice at a time."""
+    bench.bounds = Bounds(settle_ns=50_000_000, budget=2 << 20)
+    telemetry = bench.sessions / "enhanced_otel_a.jsonl"
+    telemetry.write_text((LINE + CALL) * 12)
+    engine = bench.start()
+    leave(bench.sessions, "a", session("a"))
+    bench.until(lambda: bench.status("a") == "Completed", "it is known")
+    counts, fewest = engine.store.rows, [12]
+
+    def calls() -> bool:
+        fewest.append(counts("SELECT count(*) FROM tool_calls")[0][0])
+        return engine.idle and not engine.health().pending and not engine.store.unsettled()
+
+    bench.until(calls, "it is read at rest")
+    os.utime(telemetry)
+    bench.until(lambda: bool(engine.health().pending), "the touch is noticed")
+    bench.until(calls, "it is read once more")
+    assert min(fewest) == 12
+
+
+def test_telemetry_that_would_be_thrown_out_half_read_waits_for_its_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "REMEMBERED_BYTES", 2 << 20)
+    monkeypatch.setattr(reader, "CROWDED", 3 << 19)
+    line = json.dumps({"event_type": "ToolInput", "tool_input": {"tool_name": "t", "tool_args": {"x": "a" * 900}}})
+    names, size = [f"f{number}" for number in range(12)], 0
+    for name in names:
+        path = tmp_path / f"enhanced_otel_{name}.jsonl"
+        path.write_text((line + "\n") * 1_000)
+        size += path.stat().st_size
+    stamp = time.time_ns() + 10_000_000_000
+    with closing(Folder(str(tmp_path))) as folder:
+        reads, left = reader.Reader(folder, Bounds(budget=1 << 17)), deque(names)
+        while left:
+            name = left.popleft()
+            if reads.read(name, {}, stamp // 1000, stamp, ended=True).otel_part.again == 0:
+                left.append(name)
+    assert reads.taken < 3.5 * size

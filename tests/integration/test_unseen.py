@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import mmap
 import os
 import struct
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from reevd.session_file import Session
 from tests.harness import leave, session
 from tests.integration.conftest import Bench
 from tests.integration.hostile import goes_on
+from tests.integration.populated import rest
 from tests.integration.test_hostile_host import leased, no_descriptors
 
 RUNNING: dict[str, object] = {"end_time": None, "final_result": None}
@@ -214,3 +216,21 @@ def test_a_promise_in_the_telemetry_alone_counts(bench: Bench, left: str | None)
     row = bench.row("x")
     assert row is not None
     assert "lock" in row.reason
+
+
+def test_a_result_that_moves_no_stamp_is_found_before_its_run_is_given_up(bench: Bench) -> None:
+    """What is stored through a mapping into a page that waits to be written tells nobody."""
+    bench.limits = Limits(silence=2)
+    bench.start()
+    stub, done = json.dumps(session("a", end_time=None, final_result=None)), json.dumps(session("a"))
+    path = bench.sessions / "session_a.json"
+    path.write_text(stub.ljust(1_000))
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        mapped[999:1000] = b" "
+        rest(bench)
+        before = path.stat()
+        mapped[: len(done)] = done.encode()
+        if path.stat().st_ctime_ns != before.st_ctime_ns:
+            pytest.skip("the page was written meanwhile")
+        bench.until(lambda: bench.status("a") != "Running", "it ends")
+        assert bench.status("a") == "Completed"

@@ -73,6 +73,11 @@ def test_runner_and_daemon_share_a_variable() -> None:
         (f"silence_seconds: 1{400 * '0'}\n", "is no number"),
         ('socket: "a\\0b"\n', "no text"),
         (100_000 * "[", "recursion"),
+        (f"max_running: 0x{5000 * 'f'}\n", "ValueError"),
+        (f"writers: ['{5000 * '9'}']\n", "ValueError"),
+        ('writers: ["a\\0b"]\n', "no list of texts"),
+        ('writers: ["\\ud800"]\n', "UnicodeEncodeError"),
+        (f"notice_command: '{100_000 * '['}'\n", "RecursionError"),
     ],
 )
 def test_what_cannot_be_used_is_said(tmp_path: Path, text: str, said: str) -> None:

@@ -57,6 +57,17 @@ def test_short_lines_are_read_in_parts(tmp_path: Path) -> None:
     assert tail.telemetry.lines == 250_010
 
 
+@pytest.mark.parametrize("long_first", [True, False])
+def test_a_long_line_beside_many_short_ones_is_read(tmp_path: Path, long_first: bool) -> None:
+    """A part of these that ends within the long line holds no whole one."""
+    path, tail = tmp_path / "otel", Tail()
+    long, short = b'{"event_type":"Prompt","prompt":"%s"}\n' % (b"x" * 600_000), b"\n" * 120_000
+    path.write_bytes((long + short if long_first else short + long) + lines(0, 3))
+    look(tail, path)
+    assert tail.telemetry.calls == whole(path.read_bytes(), rest=False)
+    assert len(tail.telemetry.calls) == 3
+
+
 def whole(data: bytes, *, rest: bool = False) -> list[ToolCall]:
     """What the bytes say when they are read at once; `rest`: with what stands after the last newline."""
     telemetry = Telemetry()

@@ -1,0 +1,132 @@
+"""The journal read again: in the order in which it was written, over whatever stands, and past what fits nowhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import apsw
+import pytest
+
+from reevd import database, restore
+from reevd.journal import Journal, line_of
+from tests.harness import leave, session
+from tests.integration.conftest import Bench
+from tests.integration.test_defences import RUNNING, line, lose_database, rest
+
+FAR = "2999-01-01T00:00:00Z"
+
+
+def scored(execution_id: str, score: float, **final: object) -> dict[str, object]:
+    return session(execution_id, final_result={"success": True, "score": score, "data": {}, **final})
+
+
+def score(bench: Bench, execution_id: str) -> float | None:
+    row = bench.row(execution_id)
+    return row.score if row else None
+
+
+def test_of_two_results_the_later_counts_whatever_the_clock_said(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock was years ahead when the first came. Each batch of the replay is a transaction of its own."""
+    monkeypatch.setattr(restore, "BATCH", 1)
+    bench.start()
+    for found in (0.25, 0.75):
+        leave(bench.sessions, "a", scored("a", found))
+        bench.until(lambda found=found: score(bench, "a") == found, "it is read")  # type: ignore[misc]
+        rest(bench)
+    (bench.sessions / "session_a.json").unlink()
+    lose_database(bench)
+    path = Path(f"{bench.database}.journal")
+    journal = Journal(str(path))
+    records = list(journal.replay(0))
+    journal.close()
+    records[0]["result"]["updated_at"] = FAR
+    path.write_bytes(b"".join(map(line_of, records)))
+    bench.start()
+    assert score(bench, "a") == 0.75
+
+
+def test_who_was_removed_and_came_back_is_not_removed_once_more(bench: Bench) -> None:
+    """A compaction that is cut short has the next start read all of the journal, over what stands."""
+    engine = bench.start()
+    for name in ("result", "running", "away"):
+        leave(bench.sessions, name, scored(name, 0.25))
+    rest(bench)
+    assert set(engine.patrol.remove(["result", "running", "away"], dry=False).executions) == {
+        "result",
+        "running",
+        "away",
+    }
+    leave(bench.sessions, "result", scored("result", 0.75))
+    (bench.sessions / "enhanced_otel_result.jsonl").write_text(line("a") + line("b"))
+    leave(bench.sessions, "running", session("running", **RUNNING))
+    rest(bench)
+    for path in bench.sessions.iterdir():
+        path.unlink()
+    bench.until(lambda: (row := bench.row("result")) and row.source_state == "gone", "its files are gone")
+    rest(bench)
+    engine.store.note("journal_size", 0)
+    bench.close()
+    bench.start()
+    row = bench.row("result")
+    assert row is not None
+    assert (row.score, row.tool_calls) == (0.75, 2)
+    assert bench.status("running") == "Running"
+    assert bench.row("away") is None
+
+
+@pytest.fixture
+def small_rows(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """SQLite holds rows of 200,000 bytes at most, instead of a thousand million."""
+    real = database.connect
+
+    def limited(path: str, vfs: str | None = None) -> apsw.Connection:
+        db = real(path, vfs)
+        db.limit(apsw.SQLITE_LIMIT_LENGTH, 200_000)
+        return db
+
+    monkeypatch.setattr(database, "connect", limited)
+    return monkeypatch
+
+
+def test_a_row_that_is_too_long_is_told_and_keeps_nobody_else(bench: Bench, small_rows: pytest.MonkeyPatch) -> None:
+    bench.start()
+    journal = Path(f"{bench.database}.journal")
+    leave(bench.sessions, "big", scored("big", 0.5, notes="x" * 300_000))
+    leave(bench.sessions, "small", scored("small", 0.5))
+    bench.until(lambda: bench.status("small") == "Completed", "the other is known")
+    rest(bench)
+    assert bench.problems() == {"session_big.json": "internal"}
+    assert journal.stat().st_size < 100_000, "what cannot be stored is not journaled again and again"
+    bench.close()
+    small_rows.undo()
+    bench.start()
+    bench.until(lambda: bench.status("big") == "Completed", "it is read by who can store it")
+    assert not bench.problems()
+
+
+def test_a_record_that_is_too_long_does_not_keep_the_daemon_from_starting(
+    bench: Bench, request: pytest.FixtureRequest
+) -> None:
+    bench.start()
+    leave(bench.sessions, "big", scored("big", 0.5, notes="x" * 300_000))
+    leave(bench.sessions, "small", scored("small", 0.5))
+    rest(bench)
+    (bench.sessions / "session_small.json").unlink()
+    rest(bench)
+    lose_database(bench)
+    request.getfixturevalue("small_rows")
+    bench.start()
+    assert bench.status("small") == "Completed"
+    assert bench.problems() == {"session_big.json": "internal"}
+
+
+def test_the_kind_of_an_error_does_not_make_the_row_grow(bench: Bench) -> None:
+    """It stands in each transition of the history."""
+    bench.start()
+    final = {"success": False, "error": {"kind": "k" * 1_000_000, "message": "m"}}
+    leave(bench.sessions, "a", session("a", final_result=final))
+    bench.until(lambda: bench.status("a") == "Failed", "it is read")
+    row = bench.row("a")
+    assert row is not None
+    assert len(row.reason) < 1_000
+    assert len(row.history) < 2_000

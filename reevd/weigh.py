@@ -47,8 +47,7 @@ def weigh(
     new = (made,) if made else ()
     if made:
         decisions = (*(d for d in decisions if d.kind != made.kind), made)
-    unfinished = _torn(reading, previous, now, settle) or _halfway(reading, previous)
-    if (unfinished and not made) or not _known(parts, previous, decisions):
+    if (not made and _torn(reading, previous, now, settle)) or not _known(parts, previous, decisions):
         # What was shown stands; its file may never come to rest, and say it no longer.
         lasting = previous is not None and previous.result_data is not None
         return Change(execution_id, None, None, files, gone, problems, solved, new, previous if lasting else None)
@@ -96,7 +95,7 @@ def _torn(reading: Reading, previous: Execution | None, now: int, settle: int) -
 
 
 def _halfway(reading: Reading, previous: Execution | None) -> bool:
-    """Telemetry that is read anew, a slice at a time, has fewer calls at first than who asks has seen."""
+    """Whether telemetry that is read anew, a slice at a time, has fewer calls so far than who asks has seen."""
     telemetry, more = reading.telemetry, reading.otel_part.again == 0
     return bool(more and telemetry and previous and len(telemetry.calls) < previous.tool_calls)
 
@@ -203,6 +202,8 @@ def _trace(telemetry: Telemetry) -> Trace:
 
 def _shown_calls(reading: Reading, previous: Execution | None, *, kept: bool) -> Sequence[ToolCall] | None:
     """Telemetry's calls where it has any, else the session file's; None: those that stand."""
+    if _halfway(reading, previous):
+        return None
     if reading.telemetry and reading.telemetry.calls:
         return reading.telemetry.calls
     if isinstance(reading.session, Session) and reading.session.tool_calls:
@@ -216,6 +217,8 @@ def _calls(
     reading: Reading, previous: Execution | None, shown: Sequence[ToolCall] | None, *, unchanged: bool
 ) -> Calls | None:
     """What of the shown calls must be stored; unchanged: the session file is as it was."""
+    if _halfway(reading, previous):
+        return None  # and nothing is taken of it: all of it will be new then
     start = reading.telemetry.take_changed() if reading.telemetry else None
     if shown is None:
         return None

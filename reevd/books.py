@@ -163,8 +163,8 @@ class Books:
         if not self._checkpoint.wait(WAIT_SECONDS):
             raise StoringError("the log is still being moved into the database")
         self._checkpoint.end()
-        self.store.note("probed_at", self._clock.now())
         schema.check(self.store.db)
+        self.store.note("probed_at", self._clock.now())
         self.store.checkpoint(truncate=False)
 
     def start_over(self, reason: str) -> None:

@@ -17,6 +17,7 @@ from reevd.readahead import ReadAhead
 from reevd.reader import Reader
 from reevd.removal import Removal, remove
 from reevd.rescan import odd_name
+from reevd.statements import LATE
 from reevd.times import SECOND, rfc3339
 
 BATCH = 512
@@ -97,11 +98,11 @@ class Patrol:
         return 0 if len(self._ahead) else self.agenda.next_at()
 
     def hasten(self, now: int) -> None:
-        """Those whose deadline has come and those who hold a lock are looked at soon; once tuned, all under way."""
+        """Those whose deadline has come and those who hold a lock are looked at soon; once tuned, whose is too late."""
         store = self._books.store
         ids = [*store.locked(), *store.due(rfc3339(now))]
         if self._tuned:
-            self._tuned, ids = False, [row.execution_id for row in store.under_way()]
+            self._tuned, ids = False, [row[0] for row in store.rows(LATE, self._books.limits)]
         for execution_id in ids:
             self.agenda.add_later(execution_id, 0)  # a burst must not keep them waiting, nor second looks
 

@@ -78,7 +78,8 @@ class Reader:
         """Whether those that are read in slices fill it: another would be thrown out before its next one."""
         if self._bytes < CROWDED:
             return False
-        return sum(memory.bytes for memory in self._memory.values() if memory.more) >= CROWDED
+        # Those that wait for this themselves do not count, or they would for ever.
+        return sum(known.bytes for known in self._memory.values() if known.more and known.consumed) >= CROWDED
 
     def read(
         self,
@@ -120,11 +121,13 @@ class Reader:
         self.forget(execution_id)
         memory.more = otel.again == 0
         at_rest = session.again is None and otel.again is None
-        if not (at_rest and isinstance(memory.session, Session) and memory.session.ended):
+        # Of what has ended, and was read at rest, no more is expected.
+        over = at_rest and isinstance(memory.session, Session) and memory.session.ended
+        if not over:
             self._remember(execution_id, memory)
-        elif self._ahead:  # of what has ended, and was read at rest, no more is expected
-            for name in (session_name, *otel_names):
-                self._ahead.pop(name, None)
+        for part in (session, otel) if self._ahead else ():
+            if over or part.fingerprint is None:
+                self._ahead.pop(part.name, None)
         telemetry = memory.tail.telemetry if memory.tail and otel.fingerprint else None
         return Reading(memory.session, telemetry, session, otel, lock, memory.torn_since)
 

@@ -7,7 +7,7 @@ import structlog
 
 from reevd.compaction import Compaction
 from reevd.database import DAMAGED
-from reevd.journal import Journal
+from reevd.journal import LOST, Journal
 from reevd.store import Store
 from reevd.transcript import Transcript
 
@@ -41,10 +41,11 @@ class Rewriting:
     def look(self, store: Store) -> None:
         """Begins to make it anew where somebody changed it, or it has grown out of all proportion."""
         self._ticks += 1
-        if self._ticks < self._retry_at or isinstance(self._work, Transcript):
+        intact, may = self._journal.intact, self._ticks >= self._retry_at
+        if intact and (self._work is not None or not may or not self._overgrown(store)):
             return
-        intact = self._journal.intact
-        if intact and (self._work is not None or not self._overgrown(store)):
+        told = self._journal.known == LOST
+        if not intact and told and (isinstance(self._work, Transcript) or not may):
             return
         self._retry_at = self._ticks + RETRY_TICKS
         self.abandon()
@@ -81,7 +82,8 @@ class Rewriting:
             self.abandon()
             return
         if self._work.done:
-            self._made = self._journal.size if isinstance(self._work, Transcript) else self._made
+            anew = isinstance(self._work, Transcript)
+            self._made = self._journal.size if anew else min(self._made, self._journal.size)
             self._work, self._retry_at = None, 0
             store.db.pragma("synchronous", "normal")
 

@@ -20,6 +20,10 @@ STAND = (
     f" OR {' OR '.join(f'EXISTS (SELECT 1 FROM files WHERE name = {name})' for name in NAMES)}"
     f" OR (EXISTS (SELECT 1 FROM problems) AND EXISTS (SELECT 1 FROM problems WHERE path IN ({', '.join(NAMES)})))"
 )
+LATE = (
+    "SELECT execution_id FROM execution_states WHERE deadline_at IS NOT NULL"
+    " AND unixepoch(deadline_at) > min(unixepoch(news_at) + ?, unixepoch(began_at) + ?)"
+)
 CHANGED_SINCE = (
     "SELECT execution_id FROM execution_states WHERE change > ? AND execution_id IN (SELECT value FROM json_each(?))"
 )

@@ -46,7 +46,7 @@ class Transcript:
     def __init__(self, journal: Journal, store: Store) -> None:
         self._journal, self._store, self._new = journal, store, Successor(journal)
         journal.copy_to(self._new.descriptor)
-        self._after = FIRST
+        self._after, self._slice, self._last = FIRST, SLICE, store.change
         self.done = False
 
     def step(self) -> None:
@@ -57,8 +57,10 @@ class Transcript:
         with contextlib.closing(transcript(self._store, self._after)) as records:
             for self._after, each in records:
                 lines += line_of(each)
-                if len(lines) >= SLICE:
+                if len(lines) >= self._slice:
                     self._new.write(lines)
+                    if self._after[-1] > self._last:
+                        self._slice *= 2  # what changes meanwhile moves to the end: it must not be faster
                     return
         self._new.write(lines)
         self._new.take_place(self._store, LOST)

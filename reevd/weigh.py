@@ -64,6 +64,8 @@ def weigh(
         evidence = evidence._replace(decisions=(*decisions, verdict))
         new = (*new, verdict)
     execution = rules.derive(evidence, now, limits)
+    if previous and otel.again == 0 and not execution.terminal:
+        execution = execution._replace(progress=max(execution.progress, previous.progress))
     same = previous is not None and _same(execution, previous)
     outlives = execution.terminal and (new or _outlives(row, previous, execution))
     return Change(
@@ -128,6 +130,8 @@ def _evidence(
     news = _news(previous, (session, otel), now, stamp)
     told = reading.session if isinstance(reading.session, Session) else None
     trace = _trace(reading.telemetry) if reading.telemetry else None
+    if trace and previous and previous.locked and otel.again == 0:
+        trace = trace._replace(locked=True)  # its promise may stand in a part that is not read again yet
     return Evidence(
         execution_id,
         reading.session,

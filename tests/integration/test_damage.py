@@ -98,7 +98,7 @@ def test_a_database_of_somebody_else_is_moved_aside(bench: Bench, version: int) 
     assert len(damaged(bench)) == 1
 
 
-@pytest.mark.parametrize("what", ["TABLE problems", "TABLE tool_calls", "INDEX execution_states_created"])
+@pytest.mark.parametrize("what", ["TABLE problems", "TABLE tool_calls", "TABLE meta", "INDEX execution_states_created"])
 def test_a_table_that_somebody_drops_is_mended(bench: Bench, what: str) -> None:
     """An index at the next start, a table once something is to be stored in it."""
     engine = start(bench)
@@ -109,6 +109,7 @@ def test_a_table_that_somebody_drops_is_mended(bench: Bench, what: str) -> None:
         engine = bench.start()
     (bench.sessions / "session_odd name.json").touch()
     (bench.sessions / "enhanced_otel_r0.jsonl").write_text(line("a"))
+    leave(bench.sessions, "later", session("later"))
     made_anew(bench, engine)
     bench.until(lambda: (row := bench.row("r0")) and row.tool_calls == 1, "its call is stored")
 

@@ -10,7 +10,8 @@ import apsw
 import pytest
 
 from reevd import rewriting, transcript
-from reevd.journal import Journal
+from reevd.change import Change
+from reevd.journal import LOST, Journal
 from reevd.model import Decision
 from reevd.transcript import Transcript
 from tests.harness import leave, session
@@ -269,3 +270,41 @@ def test_a_result_that_is_rewritten_again_and_again_does_not_fill_the_disk(
     row = bench.row("a")
     assert row is not None
     assert row.score == 0.7
+
+
+def test_who_rewrites_results_faster_than_it_is_written_does_not_keep_it_from_its_end(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each moves to the end of what is still to be written."""
+    engine = bench.start()
+    names = [f"r{number}" for number in range(8)]
+    for name in names:
+        leave(bench.sessions, name, session(name, final_result={"success": True, "score": 0, "notes": "x" * 10_000}))
+    rest(bench)
+    monkeypatch.setattr(transcript, "SLICE", 5_000)
+    work = Transcript(engine.books.journal, engine.store)
+    for step in range(60):
+        if work.done:
+            break
+        rows = list(engine.store.known(names).executions.values())
+        for row in rows[:2]:
+            engine.books.reconciler.store([Change(row.execution_id, execution=row._replace(score=step / 60))], step)
+        work.step()
+    assert work.done
+
+
+def test_a_journal_that_is_spoilt_while_it_is_made_anew_for_its_size_is_known_to_be(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    three(bench)
+    engine = bench.engine
+    assert engine is not None
+    monkeypatch.setattr(transcript, "SLICE", 1)
+    monkeypatch.setattr(rewriting, "OVERGROWN", 1)
+    monkeypatch.setattr(rewriting, "TIMES", 0)
+    bench.until(lambda: engine.books._rewriting._work is not None, "it is begun")
+    journal_of(bench).unlink()
+    bench.until(lambda: engine.store.meta("journal_size") == LOST, "that it is lost is noted")
+    monkeypatch.setattr(rewriting, "TIMES", 2)
+    bench.until(lambda: not engine.health().reasons, "it is as it should be")
+    all_stand(bench)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import struct
 import time
 from collections import deque
 from collections.abc import Callable, Collection
@@ -14,12 +16,15 @@ import pytest
 
 from reevd import look, reader
 from reevd.bounds import Bounds
+from reevd.derive import Limits
+from reevd.engine import Engine
 from reevd.files import Folder, OpenFile
 from tests.harness import leave, session
 from tests.integration.conftest import Bench
 
 LINE = json.dumps({"event_type": "Prompt", "prompt": "x" * 1_000_000}) + "\n"
 CALL = json.dumps({"event_type": "ToolInput", "tool_input": {"tool_name": "last", "tool_args": {}}}) + "\n"
+F_OFD_SETLK = 37
 OLD = [f"old-{number}" for number in range(8)]
 
 
@@ -174,3 +179,44 @@ def test_telemetry_that_would_be_thrown_out_half_read_waits_for_its_turn(
             if reads.read(name, {}, stamp // 1000, stamp, ended=True).otel_part.again == 0:
                 left.append(name)
     assert reads.taken < 3.5 * size
+
+
+def test_who_waits_for_his_turn_is_no_crowd(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their session files alone would fill the memory, and nobody would ever begin."""
+    monkeypatch.setattr(reader, "REMEMBERED_BYTES", 4 << 20)
+    monkeypatch.setattr(reader, "CROWDED", 3 << 20)
+    bench.bounds = Bounds(settle_ns=50_000_000, budget=2 << 20)
+    for name in OLD:
+        (bench.sessions / f"enhanced_otel_{name}.jsonl").write_text(4 * LINE + CALL)
+        leave(bench.sessions, name, session(name, end_time=None, final_result=None, notes="x" * 1_500_000))
+    bench.start()
+    assert [row and row.tool_calls for row in map(bench.row, OLD)] == [1] * len(OLD)
+
+
+def test_a_runner_that_lives_is_not_given_up_while_its_telemetry_waits(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its promise to hold a lock stands in that telemetry alone."""
+    monkeypatch.setattr(reader, "CROWDED", 0)  # nobody begins who has not begun
+    bench.limits = Limits(silence=1, total=60)
+    engine = bench.start()
+    telemetry = bench.sessions / "enhanced_otel_a.jsonl"
+    promise = {"event_type": "Prompt", "metadata": {"liveness": "ofd-lock"}}
+    with telemetry.open("w") as file:
+        fcntl.fcntl(file.fileno(), F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+        file.write(json.dumps(promise) + "\n" + CALL)
+        file.flush()
+        bench.until(lambda: (row := bench.row("a")) and row.locked, "its promise is known")
+        bench.close()
+        file.write(3 * LINE)
+        file.flush()
+        bench.bounds = Bounds(settle_ns=50_000_000, budget=1 << 20)
+        engine = Engine(str(bench.sessions), str(bench.database), limits=bench.limits, bounds=bench.bounds)
+        bench.engine = engine
+        bench.until(lambda: bench.row("a"), "it is known")
+        engine.patrol.judges = True
+        until = time.monotonic() + 2
+        bench.until(lambda: time.monotonic() > until, "more than the silence has passed")
+        row = bench.row("a")
+        assert row is not None
+        assert (row.status, row.locked, row.tool_calls) == ("Running", 1, 1)

@@ -183,12 +183,12 @@ def test_telemetry_that_would_be_thrown_out_half_read_waits_for_its_turn(
 
 def test_who_waits_for_his_turn_is_no_crowd(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their session files alone would fill the memory, and nobody would ever begin."""
-    monkeypatch.setattr(reader, "REMEMBERED_BYTES", 4 << 20)
+    monkeypatch.setattr(reader, "REMEMBERED_BYTES", 12 << 20)
     monkeypatch.setattr(reader, "CROWDED", 3 << 20)
     bench.bounds = Bounds(settle_ns=50_000_000, budget=2 << 20)
     for name in OLD:
         (bench.sessions / f"enhanced_otel_{name}.jsonl").write_text(4 * LINE + CALL)
-        leave(bench.sessions, name, session(name, end_time=None, final_result=None, notes="x" * 1_500_000))
+        leave(bench.sessions, name, session(name, end_time=None, final_result=None, notes="x" * 2_000_000))
     bench.start()
     assert [row and row.tool_calls for row in map(bench.row, OLD)] == [1] * len(OLD)
 

@@ -94,6 +94,8 @@ def _opened(settings: Settings) -> Engine:
             return open_engine(settings)
         except (apsw.Error, OSError) as error:
             why = str(error) or type(error).__name__
+            if isinstance(error, OSError) and error.filename:
+                why = f"{error.strerror}: {error.filename}"
             if not isinstance(error, PASSING) and not (isinstance(error, OSError) and error.errno in SPACE):
                 hint = "see the owner and mode of its folder, its journal and the sessions"
                 raise ReevdError("opening", settings.database, why, hint) from error

@@ -22,8 +22,7 @@ TICK_NS = 10_000_000
 class Rescan:
     """`step` until `ended`. What it found is to be taken after each step; `odd` holds names without a valid id."""
 
-    def __init__(self, folder: Folder, store: Store, started_at: int, agenda: Agenda) -> None:
-        self.started_at = started_at
+    def __init__(self, folder: Folder, store: Store, agenda: Agenda) -> None:
         self.scanned = 0
         self.ended = False
         self._found, self._sessions = list[str](), list[str]()

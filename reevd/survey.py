@@ -88,7 +88,7 @@ class Survey:
             if busy and now < self._latest:
                 return None
             self.wanted, self._latest, self._took = False, 0, 0
-            self._scan = Rescan(folder, store, now, agenda)
+            self._scan = Rescan(folder, store, agenda)
         looked_at = asked()
         self._scan.step(looked_at)
         while not self._scan.ended and clock() < until:

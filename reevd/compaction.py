@@ -10,7 +10,7 @@ from reevd.journal import Journal, line_of, record_of
 from reevd.store import Store
 from reevd.successor import Successor
 
-SLICE = 1 << 20
+SLICE, LONGEST = 1 << 20, 64 << 20
 STANDING = """
 SELECT value FROM json_each(?1) WHERE value IN (SELECT execution_id FROM execution_states)
 OR value IN (SELECT execution_id FROM decisions)
@@ -24,12 +24,14 @@ class Compaction:
 
     def __init__(self, journal: Journal, store: Store) -> None:
         self._journal, self._store, self._new = journal, store, Successor(journal)
-        self._at = 0
+        self._at, self._slice, self._last = 0, SLICE, journal.size
         self.done = False
 
     def step(self) -> None:
         """Copies the next slice; after the last one the new journal stands in the old one's place."""
-        lines, self._at = self._journal.lines(self._at, SLICE)
+        lines, self._at = self._journal.lines(self._at, self._slice)
+        if self._at > self._last:
+            self._slice = min(2 * self._slice, LONGEST)  # what comes meanwhile must not be faster
         records = list(map(record_of, lines))
         if None in records:
             self._journal.spoil()

@@ -102,7 +102,7 @@ class Patrol:
         store = self._books.store
         ids = [*store.locked(), *store.due(rfc3339(now))]
         if self._tuned:
-            self._tuned, ids = False, [row[0] for row in store.rows(LATE, self._books.limits)]
+            self._tuned, ids = False, [*ids, *(row[0] for row in store.rows(LATE, self._books.limits))]
         for execution_id in ids:
             self.agenda.add_later(execution_id, 0)  # a burst must not keep them waiting, nor second looks
 

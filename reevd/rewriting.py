@@ -12,6 +12,7 @@ from reevd.store import Store
 from reevd.transcript import Transcript
 
 RETRY_TICKS = 10
+NORMAL, FULL = 1, 2  # of SQLite's synchronous
 COMPACT_FROM = 4  # a quarter of what stands: then rewriting it all costs little for each that went
 # From so many bytes on it is made anew where it holds so many times what is in it once: results that came again.
 OVERGROWN, TIMES = 64 << 20, 2
@@ -33,7 +34,8 @@ class Rewriting:
         told = store.meta("removed")
         total = removed + (told if isinstance(told, int) else 0)
         (standing,) = store.rows("SELECT count(*) FROM execution_states")[0]
-        worth_it = self._work is None and total * COMPACT_FROM > standing
+        # What is spoilt is to be made anew: compacted, it would pass for whole.
+        worth_it = self._work is None and self._journal.intact and total * COMPACT_FROM > standing
         store.note("removed", 0 if worth_it else total)
         if worth_it:
             self._work = Compaction(self._journal, store)
@@ -44,7 +46,7 @@ class Rewriting:
         intact, may = self._journal.intact, self._ticks >= self._retry_at
         if intact and (self._work is not None or not may or not self._overgrown(store)):
             return
-        told = self._journal.known == LOST
+        told = self._journal.known == LOST and store.db.pragma("synchronous") == FULL
         if not intact and told and (isinstance(self._work, Transcript) or not may):
             return
         self._retry_at = self._ticks + RETRY_TICKS
@@ -54,7 +56,7 @@ class Rewriting:
             self._journal.spoil()
             # Until it is whole, whoever is killed finds that it is not, and what is stored is on the disk at once.
             store.note("journal_size", self._journal.known, durably=True)
-            store.db.pragma("synchronous", "full")
+            store.db.pragma("synchronous", FULL)
         try:
             self._work = Transcript(self._journal, store)
         except OSError as error:
@@ -85,7 +87,7 @@ class Rewriting:
             anew = isinstance(self._work, Transcript)
             self._made = self._journal.size if anew else min(self._made, self._journal.size)
             self._work, self._retry_at = None, 0
-            store.db.pragma("synchronous", "normal")
+            store.db.pragma("synchronous", NORMAL)
 
     def abandon(self) -> None:
         if self._work is not None:

@@ -16,6 +16,7 @@ from reevd.store import Store
 from reevd.successor import Successor
 
 SLICE = 4 << 20  # at each look, twice a second: a million results in a quarter of an hour
+LONGEST = 64 << 20  # where it must not be that long
 FIRST: tuple[Any, ...] = ("", "", 0)
 DECISIONS = "SELECT * FROM decisions WHERE (execution_id, kind) > (?, ?) ORDER BY execution_id, kind"
 ENDED = f"SELECT change, {COLUMNS} FROM execution_states WHERE deadline_at IS NULL AND change > ? ORDER BY change"
@@ -59,8 +60,8 @@ class Transcript:
                 lines += line_of(each)
                 if len(lines) >= self._slice:
                     self._new.write(lines)
-                    if self._after[-1] > self._last:
-                        self._slice *= 2  # what changes meanwhile moves to the end: it must not be faster
+                    if self._after[-1] > self._last:  # what changes meanwhile moves to the end: it must not be faster
+                        self._slice = min(2 * self._slice, LONGEST)
                     return
         self._new.write(lines)
         self._new.take_place(self._store, LOST)

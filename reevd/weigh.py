@@ -64,7 +64,7 @@ def weigh(
         evidence = evidence._replace(decisions=(*decisions, verdict))
         new = (*new, verdict)
     execution = rules.derive(evidence, now, limits)
-    if previous and otel.again == 0 and not execution.terminal:
+    if previous and _unread(otel) and not execution.terminal:
         execution = execution._replace(progress=max(execution.progress, previous.progress))
     same = previous is not None and _same(execution, previous)
     outlives = execution.terminal and (new or _outlives(row, previous, execution))
@@ -98,8 +98,13 @@ def _torn(reading: Reading, previous: Execution | None, now: int, settle: int) -
 
 def _halfway(reading: Reading, previous: Execution | None) -> bool:
     """Whether telemetry that is read anew, a slice at a time, has fewer calls so far than who asks has seen."""
-    telemetry, more = reading.telemetry, reading.otel_part.again == 0
+    telemetry, more = reading.telemetry, _unread(reading.otel_part)
     return bool(more and telemetry and previous and len(telemetry.calls) < previous.tool_calls)
+
+
+def _unread(otel: Part) -> bool:
+    """Whether there is more in the telemetry than was read of it."""
+    return otel.again == 0 or otel.problem is not None
 
 
 def _known(parts: tuple[Part, Part], previous: Execution | None, decisions: tuple[Decision, ...]) -> bool:
@@ -130,8 +135,10 @@ def _evidence(
     news = _news(previous, (session, otel), now, stamp)
     told = reading.session if isinstance(reading.session, Session) else None
     trace = _trace(reading.telemetry) if reading.telemetry else None
-    if trace and previous and previous.locked and otel.again == 0:
-        trace = trace._replace(locked=True)  # its promise may stand in a part that is not read again yet
+    lock = reading.lock if rules.promised(told, trace) else "unknown"
+    if trace and previous and previous.locked and _unread(otel):
+        # Its promise may stand in what is not read again yet: so a lock that is held counts, but none that is missed.
+        trace, lock = trace._replace(locked=True), "held" if reading.lock == "held" else lock
     return Evidence(
         execution_id,
         reading.session,
@@ -142,7 +149,7 @@ def _evidence(
         news,
         calls,
         decisions,
-        reading.lock if rules.promised(told, trace) else "unknown",
+        lock,
         previous,
         kept,
     )

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
 
-from reevd import rewriting, transcript
+from reevd import compaction, rewriting, transcript
 from reevd.change import Change
+from reevd.compaction import Compaction
 from reevd.journal import LOST, Journal
 from reevd.model import Decision
 from reevd.transcript import Transcript
@@ -308,3 +310,64 @@ def test_a_journal_that_is_spoilt_while_it_is_made_anew_for_its_size_is_known_to
     monkeypatch.setattr(rewriting, "TIMES", 2)
     bench.until(lambda: not engine.health().reasons, "it is as it should be")
     all_stand(bench)
+
+
+def test_a_journal_that_is_spoilt_is_not_compacted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compacted, it would pass for whole, and what it lacks would be in no journal any more."""
+    three(bench)
+    engine, real = bench.engine, Transcript.__init__
+    assert engine is not None
+    for name in ("p1", "p2"):
+        leave(bench.sessions, name, session(name))
+    rest(bench)
+    failed = list[str]()
+
+    def full(work: Transcript, *given: Any) -> None:
+        if not failed:
+            failed.append("once")
+            raise OSError(28, "No space left on device")
+        real(work, *given)
+
+    monkeypatch.setattr(Transcript, "__init__", full)
+    os.truncate(journal_of(bench), 0)
+    bench.until(lambda: failed, "there is no room to make it anew")
+    assert engine.patrol.remove(["p1", "p2"], dry=False).executions
+    engine.books.compact(removed=2)
+    bench.until(lambda: not engine.health().reasons, "it is as it should be")
+    all_stand(bench)
+
+
+def test_what_is_stored_while_the_journal_is_spoilt_is_on_the_disk_at_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the next record finds that it is, before anybody looks, and while it is made anew for its size."""
+    three(bench)
+    engine = bench.engine
+    assert engine is not None
+    monkeypatch.setattr(Transcript, "step", lambda _: None)
+    monkeypatch.setattr(rewriting, "OVERGROWN", 1)
+    monkeypatch.setattr(rewriting, "TIMES", 0)
+    bench.until(lambda: engine.books._rewriting._work is not None, "it is begun")
+    monkeypatch.setattr(rewriting, "TIMES", 2)
+    os.truncate(journal_of(bench), 10)
+    engine.patrol.decide(Decision("asked", "queued", engine.clock.now(), "asked for"))
+    bench.until(lambda: engine.store.db.pragma("synchronous") == rewriting.FULL, "each is synced")
+    assert engine.store.meta("journal_size") == LOST
+
+
+def test_who_stores_faster_than_it_is_compacted_does_not_keep_it_from_its_end(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = bench.start()
+    leave(bench.sessions, "a", session("a"))
+    rest(bench)
+    monkeypatch.setattr(compaction, "SLICE", 5_000)
+    work, row = Compaction(engine.books.journal, engine.store), bench.row("a")
+    assert row is not None
+    for step in range(60):
+        if work.done:
+            break
+        row = row._replace(error_message=f"{step}" * 10_000)
+        engine.books.reconciler.store([Change("a", execution=row, archive=row)], step)
+        work.step()
+    assert work.done

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import closing
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from reevd.bounds import Bounds
 from reevd.derive import Limits
 from reevd.engine import Engine
 from reevd.files import Folder, OpenFile
+from reevd.reader import Reader
 from tests.harness import leave, session
 from tests.integration.conftest import Bench
 
@@ -193,6 +195,13 @@ def test_who_waits_for_his_turn_is_no_crowd(bench: Bench, monkeypatch: pytest.Mo
     assert [row and row.tool_calls for row in map(bench.row, OLD)] == [1] * len(OLD)
 
 
+def promises(file: IO[str]) -> None:
+    """Holds the lock on it, and says so in its first line, which a call follows."""
+    fcntl.fcntl(file.fileno(), F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+    file.write(json.dumps({"event_type": "Prompt", "metadata": {"liveness": "ofd-lock"}}) + "\n" + CALL)
+    file.flush()
+
+
 def test_a_runner_that_lives_is_not_given_up_while_its_telemetry_waits(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,11 +210,8 @@ def test_a_runner_that_lives_is_not_given_up_while_its_telemetry_waits(
     bench.limits = Limits(silence=1, total=60)
     engine = bench.start()
     telemetry = bench.sessions / "enhanced_otel_a.jsonl"
-    promise = {"event_type": "Prompt", "metadata": {"liveness": "ofd-lock"}}
     with telemetry.open("w") as file:
-        fcntl.fcntl(file.fileno(), F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
-        file.write(json.dumps(promise) + "\n" + CALL)
-        file.flush()
+        promises(file)
         bench.until(lambda: (row := bench.row("a")) and row.locked, "its promise is known")
         bench.close()
         file.write(3 * LINE)
@@ -220,3 +226,46 @@ def test_a_runner_that_lives_is_not_given_up_while_its_telemetry_waits(
         row = bench.row("a")
         assert row is not None
         assert (row.status, row.locked, row.tool_calls) == ("Running", 1, 1)
+
+
+def test_a_promise_of_the_telemetry_before_is_not_held_against_another(bench: Bench) -> None:
+    """It is replaced by one of a writer that promises no lock, and holds none."""
+    bench.bounds = Bounds(settle_ns=50_000_000, budget=2 << 20)
+    bench.start()
+    telemetry = bench.sessions / "enhanced_otel_a.jsonl"
+    with telemetry.open("w") as file:
+        promises(file)
+        bench.until(lambda: (row := bench.row("a")) and row.locked, "its promise is known")
+        other = bench.home / "other"
+        other.write_text(6 * LINE + CALL)
+        other.rename(telemetry)
+        bench.until(lambda: (row := bench.row("a")) and not row.locked, "the other is read")
+        assert bench.status("a") == "Running"
+
+
+def test_calls_stay_where_telemetry_cannot_be_read_to_its_end_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.bounds = Bounds(settle_ns=50_000_000, budget=2 << 20, otel_bytes=9_000_000)
+    telemetry = bench.sessions / "enhanced_otel_a.jsonl"
+    telemetry.write_text(CALL + 6 * LINE + 9 * CALL + LINE)
+    bench.start()
+    bench.until(lambda: (row := bench.row("a")) and row.tool_calls == 10, "all are known")
+    bench.close()
+    real, followed = Reader._follow, list[int]()
+
+    def follow(*given: Any, **named: Any) -> Any:
+        followed.append(1)
+        if len(followed) == 2:
+            with telemetry.open("a") as file:
+                file.write(3 * LINE)
+        return real(*given, **named)
+
+    monkeypatch.setattr(Reader, "_follow", follow)
+    with telemetry.open("a") as file:
+        file.write("\n")
+    bench.start()
+    bench.until(lambda: bench.problems() == {telemetry.name: "size"}, "it grew past what is read")
+    row = bench.row("a")
+    assert row is not None
+    assert row.tool_calls == 10

@@ -67,6 +67,7 @@ class Books:
             opened.callback(store.close)
             checkpoint = Checkpoint(self.path, self._vfs)
             opened.callback(checkpoint.close)
+            restore.renumber(store, self._clock)
             restore.replay(store, self.journal, self._clock.now())
             restore.align(store, self._clock)
             reconciler = Reconciler(store, self.journal, self.limits)
@@ -163,6 +164,7 @@ class Books:
         if not self._checkpoint.wait(WAIT_SECONDS):
             raise StoringError("the log is still being moved into the database")
         self._checkpoint.end()
+        self._rewriting.abandon()  # what it has written so far may be the room that is missing
         schema.check(self.store.db)
         self.store.note("probed_at", self._clock.now())
         self.store.checkpoint(truncate=False)

@@ -7,7 +7,6 @@ stored over the API must hold what every case does.
 from __future__ import annotations
 
 import os
-import stat
 from typing import NamedTuple
 
 from reevd import case, yaml_text
@@ -81,15 +80,6 @@ def put(folder: str, text: str) -> Benchmark:
     return benchmark._replace(path=path)
 
 
-def _regular(path: str, flags: int) -> int:
-    """Opens a file without waiting for a writer, as a pipe would have one do."""
-    descriptor = os.open(path, flags | os.O_NONBLOCK)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise ValueError("it is no regular file")
-    return descriptor
-
-
 def read(folder: str) -> tuple[list[Benchmark], list[Failure]]:
     """All cases of the folder, sorted by id, and the files that are none. A folder that is missing holds none."""
     found: dict[str, Benchmark] = {}
@@ -102,7 +92,7 @@ def read(folder: str) -> tuple[list[Benchmark], list[Failure]]:
         try:
             if not name.isprintable():
                 raise ValueError("its name cannot be shown: rename the file")
-            with open(path, encoding="utf-8", opener=_regular) as file:
+            with open(path, encoding="utf-8", opener=yaml_text.opener) as file:
                 text = file.read(MAX_BYTES + 1)
             if len(text) > MAX_BYTES:
                 raise ValueError(f"it is longer than {MAX_BYTES} characters")

@@ -36,19 +36,21 @@ class Compaction:
         if None in records:
             self._journal.spoil()
             raise OSError(f"{self._journal.path} holds a damaged line")
-        self._new.write(self._kept([record for record in records if record is not None]))
+        # Of who is removed meanwhile, what was copied before stands in the new one too: that he went must follow it.
+        self._new.write(self._kept([record for record in records if record is not None], late=self._at > self._last))
         if self._at == self._journal.size:
             self._finish()
 
-    def _kept(self, records: list[dict[str, Any]]) -> bytearray:
+    def _kept(self, records: list[dict[str, Any]], *, late: bool) -> bytearray:
         ids = sorted({execution_id for record in records for execution_id in _ids(record)})
         text = "[" + ",".join(f'"{execution_id}"' for execution_id in ids) + "]"  # ids hold nothing to be escaped
         standing = {row[0] for row in self._store.rows(STANDING, (text,))}
         kept = bytearray()
         for record in records:
-            if "forgotten" in record:
+            gone = "forgotten" in record
+            if gone and not late:
                 record = {"forgotten": [i for i in record["forgotten"] if i in standing]}
-            if standing.intersection(_ids(record)):
+            if (gone and late) or standing.intersection(_ids(record)):
                 kept += line_of(record)
         return kept
 

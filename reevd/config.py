@@ -16,6 +16,7 @@ from reevd import __version__
 from reevd.errors import ConfigError
 from reevd.feed.outcome import TERMINAL
 from reevd.option import Option, check
+from reevd.yaml_text import opener
 
 DATABASE = "logs/state/reevd.sqlite3"
 OPTIONS = (
@@ -141,7 +142,7 @@ def _value(option: Option, flag: str | None, environ: Mapping[str, str], file: M
 
 def _read(path: str) -> dict[str, Any]:
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=opener) as file:
             document = yaml.safe_load(file) or {}
     except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError("reading the settings in", path, error, "see systemd/reevd.yaml for an example") from error

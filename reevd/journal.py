@@ -124,9 +124,9 @@ class Journal:
 
     def lines(self, offset: int, most: int) -> tuple[list[bytes], int]:
         """Whole lines from `offset` on, about `most` bytes of them, and the offset behind the last."""
-        text = os.pread(self._descriptor, most, offset)
-        while b"\n" not in text and (more := os.pread(self._descriptor, most, offset + len(text))):
-            text += more
+        text = os.pread(self._descriptor, min(most, self.size - offset), offset)
+        while b"\n" not in text and offset + len(text) < self.size:
+            text += os.pread(self._descriptor, min(most, self.size - offset - len(text)), offset + len(text))
         text = text[: text.rfind(b"\n") + 1]
         return text.splitlines(keepends=True), offset + len(text)
 
@@ -141,10 +141,11 @@ class Journal:
         os.close(self._descriptor)
         status = os.fstat(descriptor)
         self._descriptor, self.size, self._left = descriptor, status.st_size, _state(status)
-        self._spoilt, self._copy = False, None
+        self._spoilt, self._copy = True, None  # until the folder's own entry is on the disk
         folder = os.open(os.path.dirname(self.path) or ".", os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(folder)
+            self._spoilt = False
         finally:
             os.close(folder)
 

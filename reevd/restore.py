@@ -22,6 +22,7 @@ from reevd.store import Store
 from reevd.times import SECOND, from_rfc3339, rfc3339
 
 BATCH = 1_000
+LOST_CHANGES = 1 << 32  # more than there can be between two boots
 
 log = structlog.get_logger("reevd.restore")
 
@@ -33,6 +34,17 @@ def move_aside(path: str, now: int, *, log_alone: bool = False) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.rename(path + ending, f"{path}.damaged-{label}{ending}")
     log.warning("database moved aside", to=f"{path}.damaged-{label}")
+
+
+def renumber(store: Store, clock: Clock) -> None:
+    """A power cut takes the newest changes, of which readers have seen the numbers: none is given twice.
+
+    To be called before anything else is stored, and before `align` notes the boot.
+    """
+    if store.meta("clock_boot") not in (None, clock.boot()):
+        with store.transaction():
+            store.change += LOST_CHANGES
+            store.set_meta("change", store.change)
 
 
 def align(store: Store, clock: Clock) -> None:
@@ -77,7 +89,8 @@ def replay(store: Store, journal: Journal, now: int) -> int:
     if offset > journal.size:
         journal.spoil()  # it was synced before that was noted
         offset = 0
-    count, first = 0, store.change
+    # Rows of a replay that was cut short are none that stood before.
+    count, first = 0, store.change if isinstance(stored, int) else 0
     # All of it over rows that stand: what was removed, and came back since, must not be removed once more.
     removed = _removals(journal) if first and not offset else {}
     batch: dict[str, Change] = {}
@@ -125,7 +138,9 @@ def _collect(record: dict[str, Any], batch: dict[str, Change]) -> None:
         lost = {"session_file": None, "otel_file": None, "source_state": "gone", "tool_calls": 0}
         row = Execution(**{**fields, **texts, **lost})
         change = batch.get(row.execution_id) or Change(row.execution_id)
-        batch[row.execution_id] = change._replace(execution=row)
+        held = change.execution
+        if held is None or held.result_data is None or row.result_data is not None:
+            batch[row.execution_id] = change._replace(execution=row)
 
 
 def _store(store: Store, batch: dict[str, Change], now: int, first: int) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+
 import apsw
 import structlog
 
@@ -9,6 +12,7 @@ from reevd.compaction import Compaction
 from reevd.database import DAMAGED
 from reevd.journal import LOST, Journal
 from reevd.store import Store
+from reevd.successor import NEW
 from reevd.transcript import Transcript
 
 RETRY_TICKS = 10
@@ -28,6 +32,8 @@ class Rewriting:
         self._work: Compaction | Transcript | None = None
         self._ticks = self._retry_at = 0
         self._made = 0  # its size when it was last made anew
+        with contextlib.suppress(OSError):  # of a rewriting that was killed: it may be the room that is missing
+            os.unlink(journal.path + NEW)
 
     def compact(self, store: Store, *, removed: int) -> None:
         """Wants the journal without what was removed, once that is a good part of it."""
@@ -36,9 +42,12 @@ class Rewriting:
         (standing,) = store.rows("SELECT count(*) FROM execution_states")[0]
         # What is spoilt is to be made anew: compacted, it would pass for whole.
         worth_it = self._work is None and self._journal.intact and total * COMPACT_FROM > standing
-        store.note("removed", 0 if worth_it else total)
+        store.note("removed", total)
         if worth_it:
-            self._work = Compaction(self._journal, store)
+            try:
+                self._work = Compaction(self._journal, store)
+            except OSError as error:
+                log.warning("journal cannot be compacted", error=str(error), retry="when more were removed")
 
     def look(self, store: Store) -> None:
         """Begins to make it anew where somebody changed it, or it has grown out of all proportion."""
@@ -82,9 +91,13 @@ class Rewriting:
         except (OSError, apsw.Error) as error:
             log.warning("rewriting the journal given up", error=str(error), retry="in a while, where it is needed")
             self.abandon()
+            if self._journal.intact:
+                store.db.pragma("synchronous", NORMAL)
             return
         if self._work.done:
             anew = isinstance(self._work, Transcript)
+            if not anew:
+                store.note("removed", 0)
             self._made = self._journal.size if anew else min(self._made, self._journal.size)
             self._work, self._retry_at = None, 0
             store.db.pragma("synchronous", NORMAL)

@@ -29,7 +29,7 @@ class Successor:
         os.fsync(self.descriptor)
         store.note("journal_size", meanwhile, durably=True)
         self._journal.become(self.path)
-        store.note("journal_size", self._journal.size)
+        store.note("journal_size", self._journal.size, durably=True)
         os.close(self.descriptor)
 
     def discard(self) -> None:

@@ -5,6 +5,8 @@ A few hundred bytes of aliases may stand for gigabytes, and a deep one breaks th
 
 from __future__ import annotations
 
+import os
+import stat
 from typing import Any, NamedTuple
 
 import yaml
@@ -34,6 +36,15 @@ class Document(NamedTuple):
                 break
             line = key.start_mark.line + 1
         return line
+
+
+def opener(path: str, flags: int) -> int:
+    """For `open`. Raises ValueError for what is no regular file: on a pipe, one would wait for a writer."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ValueError("it is no regular file")
+    return descriptor
 
 
 def read(text: str) -> Document:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from typing import Any
 
 from starlette.requests import Request
@@ -14,7 +12,7 @@ from reevd.analysis.comparison import compare
 from reevd.analysis.flakiness import flaky
 from reevd.analysis.performance import performance
 from reevd.api.answers import JSON, array, problem
-from reevd.api.questions import BadRequestError, filter_, number, paging, period
+from reevd.api.questions import BadRequestError, filter_, number, paging, peer, period
 from reevd.api.rows import CursorError, Page, decode, encode
 from reevd.api.service import Service
 from reevd.api.tallies import Scope, SlowError, Tallies
@@ -106,16 +104,14 @@ class Analytics:
         """All tool calls of the executions that a filter lets through, in the order of their list."""
         limit, cursor = paging(request)
         wanted = filter_(request)
-        page = await self._service.search(wanted, lambda query: query.all_tool_calls(wanted, limit, cursor))
+        page = await self._service.search(
+            peer(request)["uid"], wanted, lambda query: query.all_tool_calls(wanted, limit, cursor)
+        )
         return JSON(page._asdict())
 
     async def _asked(self, request: Request, ask: Any) -> Response:
-        def whole() -> Any:
-            with contextlib.closing(Tallies(self._service.database)) as tallies:
-                return ask(tallies)
-
         try:
-            answer = await asyncio.to_thread(whole)
+            answer = await self._service.apart(peer(request)["uid"], Tallies, ask)
         except SlowError as error:
             message = f"reading {request.url.path}: {error}: ask for less with since, until, agent or benchmark_id"
             return problem(503, "not ready", message)

@@ -36,19 +36,19 @@ class Backup:
         if refusal := self._service.refusal(request, "take a backup"):
             return refusal
         async with self._one:
-            descriptor = await asyncio.to_thread(copy, self._service.database)
+            descriptor = await asyncio.to_thread(copy, self._service.database, self._service.query.birth)
         size = os.fstat(descriptor).st_size
         return StreamingResponse(_read(descriptor), headers={"Content-Length": str(size)}, media_type=TYPE)
 
 
-def copy(database: str) -> int:
+def copy(database: str, birth: str) -> int:
     """A descriptor of the copy, which has no name any more. Raises apsw.Error, as for a full disk."""
     home = Path(database).parent
     for left in home.glob(f"{PREFIX}*"):  # of a copy that was cut short
         shutil.rmtree(left)
     folder = tempfile.mkdtemp(prefix=PREFIX, dir=home)
     path = os.path.join(folder, "copy")
-    with contextlib.closing(connect(database)) as db, contextlib.suppress(FileNotFoundError):
+    with contextlib.closing(connect(database, birth)) as db, contextlib.suppress(FileNotFoundError):
         try:
             db.execute("VACUUM INTO ?", (path,))
             return os.open(path, os.O_RDONLY | os.O_CLOEXEC)

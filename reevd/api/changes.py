@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
-from reevd.api.rows import Filter, conditions, connect, fetch, shown
+from reevd.api.rows import Filter, birth_of, conditions, connect, fetch, shown
 from reevd.schema import COLUMNS
 
 PROBLEM = ("path", "execution_id", "kind", "message", "since")
@@ -42,8 +42,7 @@ class Changes:
 
     def __init__(self, path: str) -> None:
         self._path, self._db = path, connect(path)
-        self.birth: str = self._db.execute("SELECT value FROM meta WHERE key = 'birth'").get
-        """Another one where the database was made anew, and numbers begin again."""
+        self.birth = birth_of(self._db)
 
     def close(self) -> None:
         self._db.close()

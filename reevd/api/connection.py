@@ -117,7 +117,9 @@ class Connection(HttpToolsProtocol):
         if self._in_head:
             self._head += len(data)
         super().data_received(data)
-        if self._in_request and self._timer is None and self._refusal is None:
+        # An empty line between two requests begins none, but ends uvicorn's wait for the next.
+        waits = self._in_request or self.cycle is None or self.cycle.response_complete
+        if waits and self._timer is None and self._refusal is None:
             self._wait(self._bounds.request_seconds)
         if self._in_head and self._head > self._bounds.head_bytes and self._refusal is None:
             self._refuse(431, f"reading a request: its head has more than {self._bounds.head_bytes:,} bytes")

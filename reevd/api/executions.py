@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from reevd.api.answers import JSON, array, unknown
-from reevd.api.questions import filter_, paging
+from reevd.api.questions import filter_, paging, peer
 from reevd.api.service import Service
 
 
@@ -36,7 +36,9 @@ class Executions:
     async def executions(self, request: Request) -> Response:
         limit, cursor = paging(request)
         wanted = filter_(request)
-        page = await self._service.search(wanted, lambda query: query.executions(wanted, limit, cursor))
+        page = await self._service.search(
+            peer(request)["uid"], wanted, lambda query: query.executions(wanted, limit, cursor)
+        )
         return JSON(page._asdict())
 
     async def history(self, request: Request) -> Response:

@@ -55,13 +55,26 @@ class CursorError(ValueError):
     """A cursor that this API never gave out."""
 
 
-def connect(path: str) -> apsw.Connection:
-    """For reading only."""
+class RemadeError(apsw.Error):
+    """Another database stands there than the one that is answered from."""
+
+
+def connect(path: str, birth: str | None = None) -> apsw.Connection:
+    """For reading only. Raises RemadeError where `birth` is given, and is not that of the database."""
     db = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
+    if birth is not None and birth_of(db) != birth:
+        db.close()
+        raise RemadeError("it is made anew just now, and says not yet what it said before")
     db.set_busy_timeout(BUSY_MS)
     db.pragma("cache_size", -PAGE_CACHE_KIB)
     db.create_scalar_function("casefold", _casefold, 1, deterministic=True)
     return db
+
+
+def birth_of(db: apsw.Connection) -> str:
+    """Another one where the database was made anew, and numbers of changes begin again."""
+    birth: str = db.execute("SELECT value FROM meta WHERE key = 'birth'").get
+    return birth
 
 
 def _casefold(*texts: Any) -> str | None:

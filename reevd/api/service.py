@@ -6,17 +6,33 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, TypeVar
 
+import apsw
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from reevd.api.answers import problem
+from reevd.api.gate import Gate
 from reevd.api.hub import Hub
 from reevd.api.query import Query
 from reevd.api.questions import peer
 from reevd.api.rows import Filter, Page
 from reevd.api.traffic import Traffic
 from reevd.link import LinkError, ServerEnd
+
+# Of questions that take long, under way or waiting for one of so many threads; and seconds that one may take.
+SLOW_OF_ONE, SLOW, THREADS, SECONDS = 8, 32, 4, 20.0
+
+
+class Closable(Protocol):
+    def close(self) -> None: ...
+
+
+C = TypeVar("C", bound=Closable)
+T = TypeVar("T")
 
 
 class Service:
@@ -34,6 +50,8 @@ class Service:
         self.end: ServerEnd | None = None
         self.hub = Hub(database)
         self.traffic = Traffic()
+        self._slow = Gate(SLOW_OF_ONE, SLOW, "questions that take long")
+        self._threads = ThreadPoolExecutor(THREADS, "question")
 
     @property
     def query(self) -> Query:
@@ -42,16 +60,29 @@ class Service:
             self._query = Query(self.database)
         return self._query
 
-    async def search(self, wanted: Filter, ask: Callable[[Query], Page]) -> Page:
-        """The page. In a thread, on a connection of its own, where it takes long: the others are answered meanwhile."""
+    async def search(self, uid: int, wanted: Filter, ask: Callable[[Query], Page]) -> Page:
+        """The page, for that user; `apart` where it takes long."""
         if not wanted.slow:
             return ask(self.query)
+        try:
+            return await self.apart(uid, lambda path, birth: Query(path, birth, SECONDS), ask)
+        except apsw.InterruptError:
+            raise HTTPException(503, f"it took more than {SECONDS:g} s: ask for less with since or until") from None
 
-        def whole() -> Page:
-            with contextlib.closing(Query(self.database)) as query:
-                return ask(query)
+    async def apart(self, uid: int, make: Callable[[str, str], C], ask: Callable[[C], T]) -> T:
+        """What is answered in a thread, on a connection of its own: the others are answered meanwhile."""
+        birth = self.query.birth
+        if why := self._slow.enter(uid):
+            raise HTTPException(503, f"{why}: try again when they are answered")
 
-        return await asyncio.to_thread(whole)
+        def whole() -> T:
+            with contextlib.closing(make(self.database, birth)) as connection:
+                return ask(connection)
+
+        loop, asked = asyncio.get_running_loop(), self._threads.submit(whole)
+        # Not before the thread is done, also where who asked has gone away.
+        asked.add_done_callback(lambda _: loop.call_soon_threadsafe(self._slow.leave, uid))
+        return await asyncio.wrap_future(asked)
 
     def reopen(self) -> None:
         """The database is another file than before."""

@@ -50,8 +50,9 @@ class Scope(NamedTuple):
 class Tallies:
     """One connection. Raises SlowError, and apsw.Error as SQLite does."""
 
-    def __init__(self, path: str) -> None:
-        self._db = connect(path)
+    def __init__(self, path: str, birth: str | None = None) -> None:
+        """birth: as `connect` takes it."""
+        self._db = connect(path, birth)
         self._ends = time.monotonic() + SECONDS
         self._db.set_progress_handler(lambda: time.monotonic() > self._ends, STEPS)
 

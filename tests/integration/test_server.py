@@ -161,7 +161,7 @@ def test_who_searches_does_not_keep_the_others_waiting(running: Daemon) -> None:
     async def both() -> None:
         service = Service(str(running.database), "", None, 0)
         for wanted in (Filter(text="x"), Filter(min_score=0.5), Filter(agent="x")):
-            assert len((await service.search(wanted, ask)).items) == 1
+            assert len((await service.search(0, wanted, ask)).items) == 1
         service.reopen()
 
     asyncio.run(both())

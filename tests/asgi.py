@@ -45,6 +45,7 @@ async def _get(app: App, path: str) -> tuple[int, Any]:
         "root_path": "",
         "query_string": query.encode(),
         "headers": [],
+        "extensions": {"reevd.peer": {"pid": 1, "uid": 0, "groups": []}},
     }
     await app(scope, receive, send)
     return sent[0]["status"], json.loads(b"".join(message.get("body", b"") for message in sent[1:]))

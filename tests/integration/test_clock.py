@@ -219,3 +219,27 @@ def test_results_that_are_stamped_in_the_future_come_to_rest_however_many(
     clock.step()
     engine = start(bench, clock)
     bench.until(lambda: len(engine.store.marks()) == 20, "each reading counts")
+
+
+def test_numbers_of_changes_that_a_power_cut_took_are_not_given_twice(bench: Bench, clock: type[SetClock]) -> None:
+    """The newest changes are gone from the database, and who follows them has seen their numbers."""
+    start(bench, clock())
+    bench.close()
+    before = bench.database.read_bytes()
+    start(bench, clock())
+    for name in ("a", "b"):
+        leave(bench.sessions, name, session(name))
+    bench.until(lambda: bench.status("a") == bench.status("b") == "Completed", "both are known")
+    assert bench.engine is not None
+    seen = bench.engine.store.change
+    bench.close()
+    bench.database.write_bytes(before)
+    clock.boot_id = "second"
+    start(bench, clock())
+    bench.until(lambda: bench.status("a") == bench.status("b") == "Completed", "both are known again")
+    ((lowest,),) = bench.engine.store.rows("SELECT min(change) FROM execution_states")
+    assert lowest > seen
+    bench.close()
+    clock.boot_id = "second"
+    start(bench, clock())
+    assert bench.engine.store.change < lowest + 1_000, "within a boot they go on"

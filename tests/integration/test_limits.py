@@ -232,6 +232,15 @@ def test_who_drips_is_cut_off(server: Any) -> None:
         wait_until(cut_off, "no more is taken", seconds=5)
 
 
+def test_an_empty_line_between_two_requests_buys_no_time(server: Any) -> None:
+    running = server(idle_seconds=0.3, request_seconds=0.3)
+    with contextlib.closing(running.connect()) as end:
+        end.sendall(HEALTH)
+        assert answer(end)[0] == 200
+        end.sendall(b"\r\n")
+        assert closed(end)
+
+
 def test_an_idle_connection_is_closed_and_a_lively_one_is_not(server: Any) -> None:
     running = server(idle_seconds=0.3, request_seconds=0.3)
     with contextlib.closing(running.connect()) as end:

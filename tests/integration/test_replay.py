@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
 
 from reevd import database, restore
+from reevd.bounds import Bounds
 from reevd.journal import Journal, line_of
+from reevd.store import Store
 from tests.harness import leave, session
 from tests.integration.conftest import Bench
 from tests.integration.test_defences import RUNNING, line, lose_database, rest
@@ -130,3 +135,69 @@ def test_the_kind_of_an_error_does_not_make_the_row_grow(bench: Bench) -> None:
     assert row is not None
     assert len(row.reason) < 1_000
     assert len(row.history) < 2_000
+
+
+@contextmanager
+def refused_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The next transaction fails, with what is in the journal by then."""
+    real, failed = Store.reconcile, list[str]()
+
+    def full(store: Store, *given: Any, **named: Any) -> None:
+        if not failed:
+            failed.append("once")
+            raise apsw.FullError("database or disk is full")
+        real(store, *given, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "reconcile", full)
+        yield failed
+
+
+def test_a_result_that_the_journal_alone_has_is_stored_though_its_file_is_gone(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file went before the next try, and something else was stored first."""
+    bench.bounds = Bounds(settle_ns=0)
+    engine = bench.start()
+    path = leave(bench.sessions, "a", session("a", **RUNNING))
+    bench.until(lambda: bench.status("a") == "Running", "it runs")
+    rest(bench)
+    with refused_once(monkeypatch) as failed:
+        leave(bench.sessions, "a", session("a"))
+        bench.until(lambda: failed, "its result is not stored")
+        path.unlink()
+        leave(bench.sessions, "b", session("b"))
+        bench.until(lambda: bench.status("b") == "Completed", "another is")
+        rest(bench)
+    assert bench.status("a") == "Completed"
+    assert not engine.health().reasons
+    lose_database(bench)
+    bench.start()
+    assert bench.status("a") == "Completed"
+
+
+def test_a_replay_that_is_cut_short_brings_nobody_back_who_was_removed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Into a new database; what it has stored by then did not stand before."""
+    monkeypatch.setattr(restore, "BATCH", 1)
+    engine = bench.start()
+    for name in ("a", "b", "stays"):
+        leave(bench.sessions, name, session(name))
+    rest(bench)
+    assert engine.patrol.remove(["a", "b"], dry=False).executions
+    lose_database(bench)
+    real, stored = Store.reconcile, list[str]()
+
+    def killed(store: Store, *given: Any, **named: Any) -> None:
+        if len(stored) == 2:
+            raise apsw.IOError("the power went")
+        stored.append("one")
+        real(store, *given, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "reconcile", killed)
+        with pytest.raises(apsw.IOError):
+            bench.start()
+    bench.start()
+    assert [bench.status(name) for name in ("a", "b", "stays")] == [None, None, "Completed"]

@@ -11,14 +11,19 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.exceptions import HTTPException
 
+from reevd.api.backup import copy
 from reevd.api.query import Query
-from reevd.api.rows import Filter, Page, encode
-from reevd.api.service import Service
+from reevd.api.rows import Filter, Page, RemadeError, connect, encode
+from reevd.api.service import SLOW_OF_ONE, Service
+from reevd.api.tallies import Scope, Tallies
+from reevd.store import Store
 from tests.harness import Daemon, UnixConnection, daemon, leave, session
 
 API = "/api/v1"
@@ -349,3 +354,57 @@ def test_json_is_never_parsed_on_its_way(running: Daemon) -> None:
     found = running.wait_for("odd", "Completed")
     assert found["result_data"]["final_result"] == odd
     (running.sessions / "session_odd.json").unlink()
+
+
+def test_what_is_asked_apart_is_not_answered_from_a_database_that_is_just_being_made(
+    running: Daemon, tmp_path: Path
+) -> None:
+    """Until it says what the one before said, that one is answered from."""
+
+    async def asked() -> None:
+        service = Service(str(tmp_path / "db"), "", None, 0)
+        found = await service.search(0, Filter(text="deterministic"), lambda query: query.executions(Filter(), 1, None))
+        assert found.items
+        (tmp_path / "db").unlink()
+        Store(str(tmp_path / "db")).close()
+        for wanted in (Filter(text="deterministic"), Filter(min_score=0.0)):
+            with pytest.raises(RemadeError, match="made anew"):
+                await service.search(0, wanted, lambda query: query.executions(Filter(), 1, None))
+        with pytest.raises(RemadeError, match="made anew"):
+            await service.apart(0, Tallies, lambda tallies: tallies.by_benchmark(Scope()))
+        with pytest.raises(RemadeError, match="made anew"):
+            copy(service.database, service.query.birth)
+        assert service.query.executions(Filter(), 1, None).items, "the connection of before goes on"
+        service.reopen()
+        assert not (await service.search(0, Filter(text="x"), lambda query: query.executions(Filter(), 1, None))).items
+        service.reopen()
+
+    with closing(connect(str(running.database))) as db:
+        db.execute("VACUUM INTO ?", (str(tmp_path / "db"),))
+    asyncio.run(asked())
+
+
+def test_questions_that_take_long_have_a_bound_of_each_user(running: Daemon) -> None:
+    """Also of those who have gone away."""
+    go_on = threading.Event()
+
+    def ask(query: Query) -> Page:
+        go_on.wait(10)
+        return query.executions(Filter(), 1, None)
+
+    async def many() -> None:
+        service, slow = Service(str(running.database), "", None, 0), Filter(text="x")
+        asked = [asyncio.create_task(service.search(7, slow, ask)) for _ in range(SLOW_OF_ONE)]
+        await asyncio.sleep(0)
+        asked[0].cancel()
+        await asyncio.sleep(0)
+        with pytest.raises(HTTPException, match=f"user 7 has {SLOW_OF_ONE} questions that take long already"):
+            await service.search(7, slow, ask)
+        other = asyncio.create_task(service.search(8, slow, ask))
+        go_on.set()
+        assert (await other).items
+        await asyncio.gather(*asked, return_exceptions=True)
+        assert (await service.search(7, slow, ask)).items
+        service.reopen()
+
+    asyncio.run(many())

@@ -15,6 +15,7 @@ from reevd.change import Change
 from reevd.compaction import Compaction
 from reevd.journal import LOST, Journal
 from reevd.model import Decision
+from reevd.store import Store
 from reevd.transcript import Transcript
 from tests.harness import leave, session
 from tests.integration.conftest import Bench
@@ -371,3 +372,66 @@ def test_who_stores_faster_than_it_is_compacted_does_not_keep_it_from_its_end(
         engine.books.reconciler.store([Change("a", execution=row, archive=row)], step)
         work.step()
     assert work.done
+
+
+def test_who_is_removed_while_it_is_compacted_does_not_come_back(bench: Bench) -> None:
+    """His result was copied before he went."""
+    engine = bench.start()
+    for name in ("a", "b", "stays"):
+        leave(bench.sessions, name, session(name))
+    rest(bench)
+    work = Compaction(engine.books.journal, engine.store)
+    work._slice = 1
+    work.step()
+    assert engine.patrol.remove(["a", "b"], dry=False).executions
+    while not work.done:
+        work.step()
+    lose_database(bench)
+    bench.start()
+    assert [bench.status(name) for name in ("a", "b", "stays")] == [None, None, "Completed"]
+
+
+def test_what_is_written_of_a_new_journal_is_let_go_of_where_there_is_no_room(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be the room that is missing: without it, storing would fail for ever."""
+    three(bench)
+    engine, new = bench.engine, Path(f"{journal_of(bench)}.new")
+    assert engine is not None
+    monkeypatch.setattr(Transcript, "step", lambda _: None)
+    journal_of(bench).unlink()
+    bench.until(new.exists, "it is begun")
+    real = Store.note
+
+    def note(store: Store, *given: Any, **named: Any) -> None:
+        if new.exists():
+            raise apsw.FullError("database or disk is full")
+        real(store, *given, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "note", note)
+        patch.setattr(Store, "reconcile", note)
+        leave(bench.sessions, "later", session("later"))
+        bench.until(lambda: engine.health().stale, "storing fails")
+        patch.undo()
+        patch.setattr(Store, "note", note)
+        bench.until(lambda: bench.status("later") == "Completed", "there is room again")
+
+
+def test_what_a_rewriting_that_was_killed_left_is_removed(bench: Bench) -> None:
+    three(bench)
+    bench.close()
+    new = Path(f"{journal_of(bench)}.new")
+    new.write_text("half of it")
+    bench.start()
+    assert not new.exists()
+
+
+def test_a_journal_that_cannot_be_compacted_keeps_nobody_from_being_removed(bench: Bench) -> None:
+    three(bench)
+    engine = bench.engine
+    assert engine is not None
+    Path(f"{journal_of(bench)}.new").mkdir()
+    assert engine.patrol.remove(["gone", "stands"], dry=False).executions
+    engine.books.compact(removed=2)
+    assert engine.store.meta("removed") == 2, "the next one does it"

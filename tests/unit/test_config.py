@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,10 @@ def test_a_misspelt_setting_is_answered_with_the_nearest(tmp_path: Path, key: st
         load(["--config", str(file)], {})
     assert caught.value.hint.startswith(hint)
     assert ("," in caught.value.hint) == ("," in hint)
+
+
+def test_a_pipe_is_no_file_of_settings(tmp_path: Path) -> None:
+    """To open it would wait for a writer, for ever."""
+    os.mkfifo(tmp_path / "reevd.yaml")
+    with pytest.raises(ConfigError, match="no regular file"):
+        load(["--config", str(tmp_path / "reevd.yaml")], {})

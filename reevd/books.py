@@ -80,6 +80,7 @@ class Books:
 
     def compact(self, *, removed: int) -> None:
         """So many executions were removed: the journal is to be without them some time."""
+        self.reconciler.catch_up()
         self._rewriting.compact(self.store, removed=removed)
 
     def inspect(self) -> None:
@@ -99,6 +100,7 @@ class Books:
             raise apsw.CorruptError(damage)
         if self.store.moved:
             raise apsw.CorruptError("it was renamed or removed: what is written to it, nobody sees")
+        self.reconciler.catch_up()
         self._rewriting.look(self.store)
         before = self._clock.base
         jumped = self._clock.step() != 0
@@ -112,6 +114,7 @@ class Books:
 
     def tidy(self, *, idle: bool) -> None:
         """To be called again and again: moves the log into the database, at rest gives back its space and memory."""
+        self.reconciler.catch_up()
         self._rewriting.step(self.store)
         logged = self.store.wal_bytes
         self._looks = self._looks + 1 if idle and logged == self._logged else 0

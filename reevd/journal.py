@@ -116,6 +116,9 @@ class Journal:
         with os.fdopen(os.dup(self._descriptor), "rb") as file:
             file.seek(offset)
             for line in file:
+                offset += len(line)
+                if offset > self.size:  # what was taken back, where the disk did not let it be cut off
+                    break
                 record = record_of(line)
                 if record is None:
                     self.unreadable += 1
@@ -126,7 +129,10 @@ class Journal:
         """Whole lines from `offset` on, about `most` bytes of them, and the offset behind the last."""
         text = os.pread(self._descriptor, min(most, self.size - offset), offset)
         while b"\n" not in text and offset + len(text) < self.size:
-            text += os.pread(self._descriptor, min(most, self.size - offset - len(text)), offset + len(text))
+            more = os.pread(self._descriptor, min(most, self.size - offset - len(text)), offset + len(text))
+            if not more:
+                raise OSError(f"{self.path} is shorter than it was")
+            text += more
         text = text[: text.rfind(b"\n") + 1]
         return text.splitlines(keepends=True), offset + len(text)
 

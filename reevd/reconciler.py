@@ -59,7 +59,7 @@ class Reconciler:
         self._store, self._journal, self.limits = store, journal, limits
         self._troubled = set(store.problem_paths())
         self._endings = Endings()
-        self._behind = False  # the database lacks what the journal has
+        self._behind: int | None = None  # the offset from which on the database lacks what the journal has
         # A file that is touched again and again must not have its result written to the journal each time.
         self._archived: OrderedDict[str, int] = OrderedDict()
 
@@ -88,7 +88,7 @@ class Reconciler:
         ahead: first looks that were taken since these were to be looked at. alone: of whose telemetry nothing was
         heard. give_way: whether there is something more urgent than all of these, which are left then
         """
-        self._catch_up()
+        self.catch_up()
         if ahead.executions:
             ahead = ahead.without(self._store.standing([row[0] for row in ahead.executions]))
         done = {row[0] for row in ahead.executions}
@@ -135,17 +135,20 @@ class Reconciler:
         again = looks.again | ahead.again
         return Outcome(written, again, looks.refused, stamps, seconds, rest[len(rest) - looks.left :])
 
-    def _catch_up(self) -> None:
-        """Before the database knows the journal as a whole again: files that said it may be gone by now."""
-        if not self._behind:
+    def catch_up(self) -> None:
+        """Before the database knows the journal as a whole again, or another takes the journal's place.
+
+        Files that said what the journal alone has may be gone by now. Raises StoringError.
+        """
+        if self._behind is None:
             return
         try:
-            replay(self._store, self._journal, 0)  # the time is one of problems, and it has none
+            replay(self._store, self._journal, 0, self._behind)  # the time is one of problems, and it has none
         except DAMAGED:
             raise
         except (apsw.Error, OSError) as error:
             raise StoringError(str(error) or type(error).__name__) from error
-        self._behind = False
+        self._behind = None
 
     def _store_apart(self, changes: Iterable[Change], now: int) -> list[str]:
         """What cannot be stored is told, and keeps nothing else from it."""
@@ -174,7 +177,8 @@ class Reconciler:
             unfit = isinstance(error, UNFIT)
             if unfit or any(d.kind in ASKED_FOR for c in batch for d in c.decisions):
                 self._journal.cut(before)  # nobody is to find it there: it fits nowhere, or was refused to who asked
-            self._behind |= self._journal.size > before
+            if self._journal.size > before:
+                self._behind = before if self._behind is None else min(before, self._behind)
             if unfit or isinstance(error, DAMAGED):
                 raise
             raise StoringError(str(error) or type(error).__name__) from error
@@ -189,7 +193,7 @@ class Reconciler:
 
     def forget(self, execution_ids: Sequence[str]) -> None:
         """Durable in the journal before the rows go, or they would come back with it. Raises StoringError."""
-        self._catch_up()
+        self.catch_up()
         try:
             size = self._journal.append([record.forgotten(execution_ids)])
             forget(self._store, execution_ids, size)

@@ -42,9 +42,8 @@ def renumber(store: Store, clock: Clock) -> None:
     To be called before anything else is stored, and before `align` notes the boot.
     """
     if store.meta("clock_boot") not in (None, clock.boot()):
-        with store.transaction():
-            store.change += LOST_CHANGES
-            store.set_meta("change", store.change)
+        store.change += LOST_CHANGES
+        store.note("change", store.change, durably=True)
 
 
 def align(store: Store, clock: Clock) -> None:
@@ -79,14 +78,15 @@ def _moved(row: Execution, jump: int, now: int) -> Execution | None:
     return row._replace(began_at=rfc3339(began + by), news_at=rfc3339(news + by), deadline_at=rfc3339(deadline + by))
 
 
-def replay(store: Store, journal: Journal, now: int) -> int:
-    """Stores the records that the database has not seen. Returns how many there were.
+def replay(store: Store, journal: Journal, now: int, since: int | None = None) -> int:
+    """Stores the records that the database has not seen, or those since that offset. Returns how many there were.
 
     A result comes back as `gone`; the scan that follows finds its file again, where there is one.
     """
     stored = store.meta("journal_size")
-    offset = stored if isinstance(stored, int) else 0
-    if offset > journal.size:
+    offset = since if since is not None else stored if isinstance(stored, int) else 0
+    journal.unreadable = 0
+    if since is None and offset > journal.size:
         journal.spoil()  # it was synced before that was noted
         offset = 0
     # Rows of a replay that was cut short are none that stood before.

@@ -31,23 +31,28 @@ class Rewriting:
         self._journal = journal
         self._work: Compaction | Transcript | None = None
         self._ticks = self._retry_at = 0
-        self._made = 0  # its size when it was last made anew
+        self._made = self._removed = 0  # its size when it was last made anew; whom a compaction leaves out
         with contextlib.suppress(OSError):  # of a rewriting that was killed: it may be the room that is missing
             os.unlink(journal.path + NEW)
 
     def compact(self, store: Store, *, removed: int) -> None:
         """Wants the journal without what was removed, once that is a good part of it."""
-        told = store.meta("removed")
-        total = removed + (told if isinstance(told, int) else 0)
+        total = self._count(store, removed)
         (standing,) = store.rows("SELECT count(*) FROM execution_states")[0]
         # What is spoilt is to be made anew: compacted, it would pass for whole.
         worth_it = self._work is None and self._journal.intact and total * COMPACT_FROM > standing
-        store.note("removed", total)
         if worth_it:
             try:
-                self._work = Compaction(self._journal, store)
+                self._work, self._removed = Compaction(self._journal, store), total
             except OSError as error:
                 log.warning("journal cannot be compacted", error=str(error), retry="when more were removed")
+
+    def _count(self, store: Store, more: int) -> int:
+        """How many were removed of whom the journal still tells."""
+        told = store.meta("removed")
+        total = max(0, (told if isinstance(told, int) else 0) + more)
+        store.note("removed", total)
+        return total
 
     def look(self, store: Store) -> None:
         """Begins to make it anew where somebody changed it, or it has grown out of all proportion."""
@@ -96,13 +101,13 @@ class Rewriting:
             return
         if self._work.done:
             anew = isinstance(self._work, Transcript)
-            if not anew:
-                store.note("removed", 0)
             self._made = self._journal.size if anew else min(self._made, self._journal.size)
             self._work, self._retry_at = None, 0
             store.db.pragma("synchronous", NORMAL)
+            if not anew:
+                self._count(store, -self._removed)
 
     def abandon(self) -> None:
-        if self._work is not None:
-            self._work.abandon()
-            self._work = None
+        work, self._work = self._work, None
+        if work is not None:
+            work.abandon()

@@ -15,7 +15,7 @@ class Successor:
     """`write` until all is there, then `take_place`; or `discard`. Raises OSError and apsw.Error as the disk does."""
 
     def __init__(self, journal: Journal) -> None:
-        self._journal, self.path = journal, journal.path + NEW
+        self._journal, self.path, self._placed = journal, journal.path + NEW, False
         self.descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
     def write(self, lines: bytes | bytearray) -> None:
@@ -31,8 +31,11 @@ class Successor:
         self._journal.become(self.path)
         store.note("journal_size", self._journal.size, durably=True)
         os.close(self.descriptor)
+        self._placed = True
 
     def discard(self) -> None:
-        os.close(self.descriptor)
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # it took its place, or the disk takes nothing: what is left goes at a start
             os.unlink(self.path)
+        if not self._placed:
+            with contextlib.suppress(OSError):
+                os.close(self.descriptor)

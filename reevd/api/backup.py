@@ -46,9 +46,9 @@ def copy(database: str, birth: str) -> int:
     home = Path(database).parent
     for left in home.glob(f"{PREFIX}*"):  # of a copy that was cut short
         shutil.rmtree(left)
-    folder = tempfile.mkdtemp(prefix=PREFIX, dir=home)
-    path = os.path.join(folder, "copy")
     with contextlib.closing(connect(database, birth)) as db, contextlib.suppress(FileNotFoundError):
+        folder = tempfile.mkdtemp(prefix=PREFIX, dir=home)
+        path = os.path.join(folder, "copy")
         try:
             db.execute("VACUUM INTO ?", (path,))
             return os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -40,8 +40,9 @@ class Trouble(NamedTuple):
 class Changes:
     """Raises apsw.Error as SQLite does."""
 
-    def __init__(self, path: str) -> None:
-        self._path, self._db = path, connect(path)
+    def __init__(self, path: str, birth: str | None = None) -> None:
+        """birth: as `connect` takes it."""
+        self._path, self._db = path, connect(path, birth)
         self.birth = birth_of(self._db)
 
     def close(self) -> None:
@@ -49,7 +50,7 @@ class Changes:
 
     def apart(self, ask: Callable[[Changes], T]) -> T:
         """What a connection of its own answers: in a thread, while others go on asking this one."""
-        with closing(Changes(self._path)) as own:
+        with closing(Changes(self._path, self.birth)) as own:
             return ask(own)
 
     @property

@@ -126,6 +126,8 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        if self._timer is not None and not self._in_request:
+            self._wait(None)  # what came between two requests takes no time from this one
         self._body, self._in_head, self._in_request = 0, True, True
 
     def on_url(self, url: bytes) -> None:

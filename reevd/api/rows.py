@@ -62,12 +62,15 @@ class RemadeError(apsw.Error):
 def connect(path: str, birth: str | None = None) -> apsw.Connection:
     """For reading only. Raises RemadeError where `birth` is given, and is not that of the database."""
     db = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
-    if birth is not None and birth_of(db) != birth:
-        db.close()
-        raise RemadeError("it is made anew just now, and says not yet what it said before")
     db.set_busy_timeout(BUSY_MS)
     db.pragma("cache_size", -PAGE_CACHE_KIB)
     db.create_scalar_function("casefold", _casefold, 1, deterministic=True)
+    try:
+        if birth is not None and birth_of(db) != birth:
+            raise RemadeError("it is made anew just now, and says not yet what it said before")
+    except BaseException:
+        db.close()
+        raise
     return db
 
 

@@ -79,9 +79,18 @@ class Service:
             with contextlib.closing(make(self.database, birth)) as connection:
                 return ask(connection)
 
-        loop, asked = asyncio.get_running_loop(), self._threads.submit(whole)
-        # Not before the thread is done, also where who asked has gone away.
-        asked.add_done_callback(lambda _: loop.call_soon_threadsafe(self._slow.leave, uid))
+        loop = asyncio.get_running_loop()
+
+        def leave(_: object) -> None:
+            with contextlib.suppress(RuntimeError):  # the server has ended meanwhile
+                loop.call_soon_threadsafe(self._slow.leave, uid)
+
+        try:
+            asked = self._threads.submit(whole)
+        except RuntimeError:  # there is no thread to be had
+            self._slow.leave(uid)
+            raise
+        asked.add_done_callback(leave)  # not before the thread is done, also where who asked has gone away
         return await asyncio.wrap_future(asked)
 
     def reopen(self) -> None:

@@ -22,6 +22,7 @@ from reevd.store import Store
 from reevd.times import SECOND, from_rfc3339, rfc3339
 
 BATCH = 1_000
+OF_FILES = ("session_file", "otel_file", "source_state", "tool_calls")  # of a row; no record tells them
 LOST_CHANGES = 1 << 32  # more than there can be between two boots
 
 log = structlog.get_logger("reevd.restore")
@@ -79,7 +80,9 @@ def _moved(row: Execution, jump: int, now: int) -> Execution | None:
 
 
 def replay(store: Store, journal: Journal, now: int, since: int | None = None) -> int:
-    """Stores the records that the database has not seen, or those since that offset. Returns how many there were.
+    """Stores the records that the database has not seen. Returns how many there were.
+
+    since: from this offset on, while its rows are what is known of the files: what stands of these, stays
 
     A result comes back as `gone`; the scan that follows finds its file again, where there is one.
     """
@@ -98,19 +101,19 @@ def replay(store: Store, journal: Journal, now: int, since: int | None = None) -
         count += 1
         if "forgotten" in record:
             if not removed:
-                _store(store, batch, now, first)
+                _store(store, batch, now, first, live=since is not None)
                 batch.clear()
                 forget(store, record["forgotten"])
             continue
         if count > removed.get(record["decision" if "decision" in record else "result"]["execution_id"], 0):
             _collect(record, batch)
         if len(batch) >= BATCH:
-            _store(store, batch, now, first)
+            _store(store, batch, now, first, live=since is not None)
             batch.clear()
     if journal.unreadable:
         journal.spoil()
     if count:
-        _store(store, batch, now, first)
+        _store(store, batch, now, first, live=since is not None)
         with store.transaction():
             store.set_meta("journal_size", journal.known)
         log.info("journal replayed", records=count, unreadable=journal.unreadable)
@@ -143,21 +146,21 @@ def _collect(record: dict[str, Any], batch: dict[str, Change]) -> None:
             batch[row.execution_id] = change._replace(execution=row)
 
 
-def _store(store: Store, batch: dict[str, Change], now: int, first: int) -> None:
+def _store(store: Store, batch: dict[str, Change], now: int, first: int, *, live: bool) -> None:
     """first: the newest change before all of this."""
     standing, brought = store.known(list(batch)).executions, store.rows(CHANGED_SINCE, (first, dumps(list(batch))))
-    changes = [_beside(standing.get(i), change, later=(i,) in brought) for i, change in batch.items()]
+    changes = [_beside(standing.get(i), change, later=(i,) in brought, live=live) for i, change in batch.items()]
     try:
         store.reconcile(changes, rfc3339(now))
     except UNFIT as error:
         if len(batch) > 1:
             for execution_id, change in batch.items():
-                _store(store, {execution_id: change}, now, first)
+                _store(store, {execution_id: change}, now, first, live=live)
         else:
             log.error("what the journal says cannot be stored", executions=list(batch), exc_info=error)
 
 
-def _beside(row: Execution | None, change: Change, *, later: bool) -> Change:
+def _beside(row: Execution | None, change: Change, *, later: bool, live: bool) -> Change:
     """A row that stands gives way to a record that says more, or the same later; then its files are read again.
 
     later: the row came from the journal too, from what stands before this
@@ -168,4 +171,6 @@ def _beside(row: Execution | None, change: Change, *, later: bool) -> Change:
     newer = later or found.updated_at > row.updated_at
     if (found.result_data is not None, newer) <= (row.result_data is not None, False):
         return change._replace(execution=None)
+    if live:
+        return change._replace(execution=found._replace(**{name: getattr(row, name) for name in OF_FILES}))
     return change._replace(calls=Calls(0, ()), gone=files_of(row.execution_id))

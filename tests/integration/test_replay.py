@@ -201,3 +201,23 @@ def test_a_replay_that_is_cut_short_brings_nobody_back_who_was_removed(
             bench.start()
     bench.start()
     assert [bench.status(name) for name in ("a", "b", "stays")] == [None, None, "Completed"]
+
+
+def test_calls_stay_where_a_result_comes_from_the_journal_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its files went, and that was not stored at once: no file is left that would tell the calls again."""
+    engine = bench.start()
+    path = leave(bench.sessions, "a", session("a"))
+    telemetry = bench.sessions / "enhanced_otel_a.jsonl"
+    telemetry.write_text(line("x") + line("y"))
+    bench.until(lambda: (row := bench.row("a")) and row.tool_calls == 2, "its calls are known")
+    rest(bench)
+    with refused_once(monkeypatch) as failed:
+        path.unlink()
+        telemetry.unlink()
+        bench.until(lambda: failed, "that they are gone is not stored")
+        bench.until(lambda: (row := bench.row("a")) and row.source_state == "gone", "it is stored")
+        rest(bench)
+    row = bench.row("a")
+    assert row is not None
+    assert row.tool_calls == 2
+    assert engine.store.rows("SELECT count(*) FROM tool_calls") == [(2,)]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from reevd import background, patrol, readahead
 from reevd.background import NICE
@@ -314,10 +315,14 @@ def test_what_is_known_is_looked_at_as_ever(bench: Bench, asked: list[int]) -> N
     for number in range(60):
         leave(bench.sessions, f"run-{number}", session(f"run-{number}", final_result=FAILED))
     query = "SELECT count(*) FROM execution_states WHERE score = ?"
-    bench.until(
-        lambda: engine.store.rows(query, (FAILED["score"],)) == [(60,)], "all are as they were left", seconds=SECONDS
-    )
+    with capture_logs() as told:
+        bench.until(
+            lambda: engine.store.rows(query, (FAILED["score"],)) == [(60,)],
+            "all are as they were left",
+            seconds=SECONDS,
+        )
     assert asked
+    assert not [each for each in told if each["log_level"] == "error"], "nothing had to be stored twice"
 
 
 def remove(path: Path) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 import structlog
 
 from reevd.journal import Journal, line_of, record_of
+from reevd.record import forgotten, ids_of
 from reevd.store import Store
-from reevd.successor import Successor
+from reevd.successor import Successor, longer
 
-SLICE, LONGEST = 1 << 20, 64 << 20
+SLICE = 1 << 20
 STANDING = """
 SELECT value FROM json_each(?1) WHERE value IN (SELECT execution_id FROM execution_states)
 OR value IN (SELECT execution_id FROM decisions)
@@ -31,7 +32,7 @@ class Compaction:
         """Copies the next slice; after the last one the new journal stands in the old one's place."""
         lines, self._at = self._journal.lines(self._at, self._slice)
         if self._at > self._last:
-            self._slice = min(2 * self._slice, LONGEST)  # what comes meanwhile must not be faster
+            self._slice = longer(self._slice)
         records = list(map(record_of, lines))
         if None in records:
             self._journal.spoil()
@@ -42,16 +43,15 @@ class Compaction:
             self._finish()
 
     def _kept(self, records: list[dict[str, Any]], *, late: bool) -> bytearray:
-        ids = sorted({execution_id for record in records for execution_id in _ids(record)})
+        ids = sorted({execution_id for record in records for execution_id in ids_of(record)})
         text = "[" + ",".join(f'"{execution_id}"' for execution_id in ids) + "]"  # ids hold nothing to be escaped
         standing = {row[0] for row in self._store.rows(STANDING, (text,))}
         kept = bytearray()
         for record in records:
             gone = "forgotten" in record
-            if gone and not late:
-                record = {"forgotten": [i for i in record["forgotten"] if i in standing]}
-            if (gone and late) or standing.intersection(_ids(record)):
-                kept += line_of(record)
+            named = [i for i in ids_of(record) if i in standing or (gone and late)]
+            if named:
+                kept += line_of(forgotten(named) if gone else record)
         return kept
 
     def _finish(self) -> None:
@@ -63,9 +63,3 @@ class Compaction:
 
     def abandon(self) -> None:
         self._new.discard()
-
-
-def _ids(record: dict[str, Any]) -> list[str]:
-    if "forgotten" in record:
-        return list(record["forgotten"])
-    return [record["decision" if "decision" in record else "result"]["execution_id"]]

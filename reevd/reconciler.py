@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import apsw
@@ -142,12 +143,8 @@ class Reconciler:
         """
         if self._behind is None:
             return
-        try:
+        with _storing():
             replay(self._store, self._journal, 0, self._behind)  # the time is one of problems, and it has none
-        except DAMAGED:
-            raise
-        except (apsw.Error, OSError) as error:
-            raise StoringError(str(error) or type(error).__name__) from error
         self._behind = None
 
     def _store_apart(self, changes: Iterable[Change], now: int) -> list[str]:
@@ -194,19 +191,26 @@ class Reconciler:
     def forget(self, execution_ids: Sequence[str]) -> None:
         """Durable in the journal before the rows go, or they would come back with it. Raises StoringError."""
         self.catch_up()
-        try:
+        with _storing():
             size = self._journal.append([record.forgotten(execution_ids)])
             forget(self._store, execution_ids, size)
-        except DAMAGED:
-            raise
-        except (apsw.Error, OSError) as error:
-            raise StoringError(str(error) or type(error).__name__) from error
         self._troubled.difference_update(name for i in execution_ids for name in files_of(i))
 
     def _tell(self, problem: Problem) -> None:
         if problem.path not in self._troubled:
             self._troubled.add(problem.path)
             log.warning("problem", **problem._asdict())
+
+
+@contextmanager
+def _storing() -> Iterator[None]:
+    """What a disk that fails raises, as StoringError; damage as it is."""
+    try:
+        yield
+    except DAMAGED:
+        raise
+    except (apsw.Error, OSError) as error:
+        raise StoringError(str(error) or type(error).__name__) from error
 
 
 def _poisoned(execution_id: str, error: Exception) -> Change:

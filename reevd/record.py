@@ -30,3 +30,10 @@ def result(row: Execution) -> dict[str, Any]:
 def forgotten(execution_ids: Sequence[str]) -> dict[str, Any]:
     """Of executions that were removed: what stands before it of them is void."""
     return {"forgotten": list(execution_ids)}
+
+
+def ids_of(record: dict[str, Any]) -> list[str]:
+    """The executions that a record is about: one, but for those that were removed."""
+    if "forgotten" in record:
+        return list(record["forgotten"])
+    return [record["decision" if "decision" in record else "result"]["execution_id"]]

@@ -15,7 +15,7 @@ from reevd.forget import forget
 from reevd.journal import Journal
 from reevd.model import Decision, Execution
 from reevd.names import files_of
-from reevd.record import JSON_TEXT
+from reevd.record import JSON_TEXT, ids_of
 from reevd.session_file import dumps
 from reevd.statements import CHANGED_SINCE
 from reevd.store import Store
@@ -82,9 +82,8 @@ def _moved(row: Execution, jump: int, now: int) -> Execution | None:
 def replay(store: Store, journal: Journal, now: int, since: int | None = None) -> int:
     """Stores the records that the database has not seen. Returns how many there were.
 
-    since: from this offset on, while its rows are what is known of the files: what stands of these, stays
-
     A result comes back as `gone`; the scan that follows finds its file again, where there is one.
+    since: those from this offset on instead, while the files are followed: what rows say of these stays
     """
     stored = store.meta("journal_size")
     offset = since if since is not None else stored if isinstance(stored, int) else 0
@@ -97,23 +96,26 @@ def replay(store: Store, journal: Journal, now: int, since: int | None = None) -
     # All of it over rows that stand: what was removed, and came back since, must not be removed once more.
     removed = _removals(journal) if first and not offset else {}
     batch: dict[str, Change] = {}
+
+    def flush() -> None:
+        _store(store, batch, now, first, live=since is not None)
+        batch.clear()
+
     for record in journal.replay(offset) if offset < journal.size else ():
         count += 1
         if "forgotten" in record:
             if not removed:
-                _store(store, batch, now, first, live=since is not None)
-                batch.clear()
+                flush()
                 forget(store, record["forgotten"])
             continue
-        if count > removed.get(record["decision" if "decision" in record else "result"]["execution_id"], 0):
+        if count > removed.get(ids_of(record)[0], 0):
             _collect(record, batch)
         if len(batch) >= BATCH:
-            _store(store, batch, now, first, live=since is not None)
-            batch.clear()
+            flush()
     if journal.unreadable:
         journal.spoil()
     if count:
-        _store(store, batch, now, first, live=since is not None)
+        flush()
         with store.transaction():
             store.set_meta("journal_size", journal.known)
         log.info("journal replayed", records=count, unreadable=journal.unreadable)

@@ -9,6 +9,12 @@ from reevd.journal import Journal, write_all
 from reevd.store import Store
 
 NEW = ".new"
+LONGEST = 64 << 20  # of a slice
+
+
+def longer(size: int) -> int:
+    """The next slice, where what comes meanwhile must not be faster: bytes."""
+    return min(2 * size, LONGEST)
 
 
 class Successor:

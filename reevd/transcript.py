@@ -13,10 +13,9 @@ from reevd.journal import LOST, Journal, line_of
 from reevd.model import Decision, Execution
 from reevd.schema import COLUMNS
 from reevd.store import Store
-from reevd.successor import Successor
+from reevd.successor import Successor, longer
 
 SLICE = 4 << 20  # at each look, twice a second: a million results in a quarter of an hour
-LONGEST = 64 << 20  # where it must not be that long
 FIRST: tuple[Any, ...] = ("", "", 0)
 DECISIONS = "SELECT * FROM decisions WHERE (execution_id, kind) > (?, ?) ORDER BY execution_id, kind"
 ENDED = f"SELECT change, {COLUMNS} FROM execution_states WHERE deadline_at IS NULL AND change > ? ORDER BY change"
@@ -60,8 +59,8 @@ class Transcript:
                 lines += line_of(each)
                 if len(lines) >= self._slice:
                     self._new.write(lines)
-                    if self._after[-1] > self._last:  # what changes meanwhile moves to the end: it must not be faster
-                        self._slice = min(2 * self._slice, LONGEST)
+                    if self._after[-1] > self._last:  # what changes meanwhile moves to the end
+                        self._slice = longer(self._slice)
                     return
         self._new.write(lines)
         self._new.take_place(self._store, LOST)

@@ -52,7 +52,8 @@ def weigh(
         lasting = previous is not None and previous.result_data is not None
         return Change(execution_id, None, None, files, gone, problems, solved, new, previous if lasting else None)
     kept = _kept(reading, previous, decisions)
-    shown = _shown_calls(reading, previous, kept=kept)
+    halfway = _halfway(reading, previous)
+    shown = None if halfway else _shown_calls(reading, previous, kept=kept)
     count = len(shown) if shown is not None else previous.tool_calls if previous else 0
     evidence = _evidence(execution_id, reading, previous, decisions, now, stamp, kept=kept, calls=count)
     if made or (held and rules.waiting(evidence)):
@@ -71,7 +72,8 @@ def weigh(
     return Change(
         execution_id,
         execution=None if same else execution,
-        calls=_calls(reading, previous, shown, unchanged=row is None),
+        # Nothing is taken of what is half read: all of it will be new then.
+        calls=None if halfway else _calls(reading, previous, shown, unchanged=row is None),
         files=files,
         gone=gone,
         problems=problems,
@@ -213,8 +215,6 @@ def _trace(telemetry: Telemetry) -> Trace:
 
 def _shown_calls(reading: Reading, previous: Execution | None, *, kept: bool) -> Sequence[ToolCall] | None:
     """Telemetry's calls where it has any, else the session file's; None: those that stand."""
-    if _halfway(reading, previous):
-        return None
     if reading.telemetry and reading.telemetry.calls:
         return reading.telemetry.calls
     if isinstance(reading.session, Session) and reading.session.tool_calls:
@@ -228,8 +228,6 @@ def _calls(
     reading: Reading, previous: Execution | None, shown: Sequence[ToolCall] | None, *, unchanged: bool
 ) -> Calls | None:
     """What of the shown calls must be stored; unchanged: the session file is as it was."""
-    if _halfway(reading, previous):
-        return None  # and nothing is taken of it: all of it will be new then
     start = reading.telemetry.take_changed() if reading.telemetry else None
     if shown is None:
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,23 +26,17 @@ from reevd.api.rows import (
 from reevd.model import Execution
 from reevd.schema import COLUMNS
 
-STEPS = 50_000
-"""SQLite's own steps between two looks at the clock."""
-
 
 class Query:
     """One connection for reading. Raises apsw.Error as SQLite does.
 
-    birth: of the database, as `connect` takes it. seconds: how long a question may take; None: as long as it does
+    birth, seconds: as `connect` takes them
     """
 
     def __init__(self, path: str, birth: str | None = None, seconds: float | None = None) -> None:
         self.path = path
-        self._db = connect(path, birth)
+        self._db = connect(path, birth, seconds)
         self.birth = birth_of(self._db)
-        if seconds is not None:
-            ends = time.monotonic() + seconds
-            self._db.set_progress_handler(lambda: time.monotonic() > ends, STEPS)
         self._census = Census(self._db)
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -51,6 +52,12 @@ class Page(NamedTuple):
     next_cursor: str | None
 
 
+SECONDS = 20.0
+"""How long a question may take that is asked apart."""
+STEPS = 50_000
+"""SQLite's own steps between two looks at the clock."""
+
+
 class CursorError(ValueError):
     """A cursor that this API never gave out."""
 
@@ -59,12 +66,18 @@ class RemadeError(apsw.Error):
     """Another database stands there than the one that is answered from."""
 
 
-def connect(path: str, birth: str | None = None) -> apsw.Connection:
-    """For reading only. Raises RemadeError where `birth` is given, and is not that of the database."""
+def connect(path: str, birth: str | None = None, seconds: float | None = None) -> apsw.Connection:
+    """For reading only. Raises RemadeError where `birth` is given, and is not that of the database.
+
+    seconds: after so many, whatever is asked raises apsw.InterruptError; None: it takes as long as it does
+    """
     db = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
     db.set_busy_timeout(BUSY_MS)
     db.pragma("cache_size", -PAGE_CACHE_KIB)
     db.create_scalar_function("casefold", _casefold, 1, deterministic=True)
+    if seconds is not None:
+        ends = time.monotonic() + seconds
+        db.set_progress_handler(lambda: time.monotonic() > ends, STEPS)
     try:
         if birth is not None and birth_of(db) != birth:
             raise RemadeError("it is made anew just now, and says not yet what it said before")

@@ -19,12 +19,12 @@ from reevd.api.gate import Gate
 from reevd.api.hub import Hub
 from reevd.api.query import Query
 from reevd.api.questions import peer
-from reevd.api.rows import Filter, Page
+from reevd.api.rows import SECONDS, Filter, Page
 from reevd.api.traffic import Traffic
 from reevd.link import LinkError, ServerEnd
 
-# Of questions that take long, under way or waiting for one of so many threads; and seconds that one may take.
-SLOW_OF_ONE, SLOW, THREADS, SECONDS = 8, 32, 4, 20.0
+# Of questions that take long, under way or waiting for one of so many threads.
+SLOW_OF_ONE, SLOW, THREADS = 8, 32, 4
 
 
 class Closable(Protocol):

@@ -6,7 +6,6 @@ Each question has a connection of its own, and so many seconds: it is asked in a
 from __future__ import annotations
 
 import heapq
-import time
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -14,13 +13,9 @@ import apsw
 
 from reevd.analysis.performance import Half
 from reevd.analysis.rates import Tally
-from reevd.api.rows import NEWEST_FIRST, connect
+from reevd.api.rows import NEWEST_FIRST, SECONDS, connect
 from reevd.session_file import dumps
 from reevd.times import from_rfc3339, rfc3339
-
-SECONDS = 20.0
-STEPS = 50_000
-"""SQLite's own steps between two looks at the clock."""
 
 
 class SlowError(Exception):
@@ -52,9 +47,7 @@ class Tallies:
 
     def __init__(self, path: str, birth: str | None = None) -> None:
         """birth: as `connect` takes it."""
-        self._db = connect(path, birth)
-        self._ends = time.monotonic() + SECONDS
-        self._db.set_progress_handler(lambda: time.monotonic() > self._ends, STEPS)
+        self._db = connect(path, birth, SECONDS)
 
     def close(self) -> None:
         self._db.close()

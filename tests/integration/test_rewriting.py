@@ -70,9 +70,7 @@ def test_who_rewrites_results_faster_than_it_is_written_does_not_keep_it_from_it
 def test_a_journal_that_is_spoilt_while_it_is_made_anew_for_its_size_is_known_to_be(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    three(bench)
-    engine = bench.engine
-    assert engine is not None
+    engine = three(bench)
     monkeypatch.setattr(transcript, "SLICE", 1)
     monkeypatch.setattr(rewriting, "OVERGROWN", 1)
     monkeypatch.setattr(rewriting, "TIMES", 0)
@@ -86,9 +84,8 @@ def test_a_journal_that_is_spoilt_while_it_is_made_anew_for_its_size_is_known_to
 
 def test_a_journal_that_is_spoilt_is_not_compacted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Compacted, it would pass for whole, and what it lacks would be in no journal any more."""
-    three(bench)
-    engine, real = bench.engine, Transcript.__init__
-    assert engine is not None
+    engine = three(bench)
+    real = Transcript.__init__
     for name in ("p1", "p2"):
         leave(bench.sessions, name, session(name))
     rest(bench)
@@ -113,9 +110,7 @@ def test_what_is_stored_while_the_journal_is_spoilt_is_on_the_disk_at_once(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where the next record finds that it is, before anybody looks, and while it is made anew for its size."""
-    three(bench)
-    engine = bench.engine
-    assert engine is not None
+    engine = three(bench)
     monkeypatch.setattr(Transcript, "step", lambda _: None)
     monkeypatch.setattr(rewriting, "OVERGROWN", 1)
     monkeypatch.setattr(rewriting, "TIMES", 0)
@@ -166,9 +161,8 @@ def test_what_is_written_of_a_new_journal_is_let_go_of_where_there_is_no_room(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may be the room that is missing: without it, storing would fail for ever."""
-    three(bench)
-    engine, new = bench.engine, Path(f"{journal_of(bench)}.new")
-    assert engine is not None
+    engine = three(bench)
+    new = Path(f"{journal_of(bench)}.new")
     monkeypatch.setattr(Transcript, "step", lambda _: None)
     journal_of(bench).unlink()
     bench.until(new.exists, "it is begun")
@@ -199,9 +193,7 @@ def test_what_a_rewriting_that_was_killed_left_is_removed(bench: Bench) -> None:
 
 
 def test_a_journal_that_cannot_be_compacted_keeps_nobody_from_being_removed(bench: Bench) -> None:
-    three(bench)
-    engine = bench.engine
-    assert engine is not None
+    engine = three(bench)
     Path(f"{journal_of(bench)}.new").mkdir()
     assert engine.patrol.remove(["gone", "stands"], dry=False).executions
     engine.books.compact(removed=2)
@@ -212,9 +204,8 @@ def test_a_disk_that_fails_at_the_very_end_of_a_compaction_ends_nobody(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The new journal stands by then; only the note of it is missing."""
-    three(bench)
-    engine, real, failed = bench.engine, Store.note, list[str]()
-    assert engine is not None
+    engine = three(bench)
+    real, failed = Store.note, list[str]()
 
     def note(store: Store, key: str, value: int | str, *, durably: bool = False) -> None:
         if key == "removed" and engine.books.journal.size < before and not failed:
@@ -232,25 +223,26 @@ def test_a_disk_that_fails_at_the_very_end_of_a_compaction_ends_nobody(
     assert engine.books.journal.size < before
 
 
-def test_what_the_journal_alone_has_is_not_compacted_away(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever was refused went on by himself: nobody else has noticed."""
-    three(bench)
-    engine, real, failed = bench.engine, Store.reconcile, list[str]()
-    assert engine is not None
+def in_the_journal_alone(bench: Bench, execution_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A result as that of `stands`, which the database refuses."""
 
-    def full(store: Store, *given: Any, **named: Any) -> None:
-        if not failed:
-            failed.append("once")
-            raise apsw.FullError("database or disk is full")
-        real(store, *given, **named)
+    def full(*_: object, **__: object) -> None:
+        raise apsw.FullError("database or disk is full")
 
     row = bench.row("stands")
+    assert bench.engine is not None
     assert row is not None
-    new = row._replace(execution_id="alone")
+    new = row._replace(execution_id=execution_id)
     with monkeypatch.context() as patch:
         patch.setattr(Store, "reconcile", full)
         with pytest.raises(StoringError):
-            engine.books.reconciler.store([Change("alone", execution=new, archive=new)], 0)
+            bench.engine.books.reconciler.store([Change(execution_id, execution=new, archive=new)], 0)
+
+
+def test_what_the_journal_alone_has_is_not_compacted_away(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever was refused went on by himself: nobody else has noticed."""
+    engine = three(bench)
+    in_the_journal_alone(bench, "alone", monkeypatch)
     engine.books._rewriting._work = Compaction(engine.books.journal, engine.store)
     while engine.books._rewriting._work is not None:
         engine.books.tidy(idle=False)
@@ -259,11 +251,10 @@ def test_what_the_journal_alone_has_is_not_compacted_away(bench: Bench, monkeypa
 
 
 def test_a_journal_that_is_cut_while_it_is_read_hangs_nobody(bench: Bench) -> None:
-    three(bench)
-    assert bench.engine is not None
+    engine = three(bench)
     os.truncate(journal_of(bench), 0)
     with pytest.raises(OSError, match="shorter"):
-        bench.engine.books.journal.lines(0, 1 << 20)
+        engine.books.journal.lines(0, 1 << 20)
 
 
 def test_a_line_that_was_damaged_once_does_not_spoil_what_was_made_since(
@@ -275,17 +266,7 @@ def test_a_line_that_was_damaged_once_does_not_spoil_what_was_made_since(
         file.write("no record\n")
     engine = bench.start()
     bench.until(lambda: not engine.health().reasons, "it is made anew")
-    row = bench.row("stands")
-    assert row is not None
-    new = row._replace(execution_id="alone")
-    with monkeypatch.context() as patch:
-        patch.setattr(Store, "reconcile", refuse)
-        with pytest.raises(StoringError):
-            engine.books.reconciler.store([Change("alone", execution=new, archive=new)], 0)
+    in_the_journal_alone(bench, "alone", monkeypatch)
     engine.books.reconciler.catch_up()
     assert bench.status("alone") == "Completed"
     assert not engine.health().reasons
-
-
-def refuse(*_: object, **__: object) -> None:
-    raise apsw.FullError("database or disk is full")

@@ -10,6 +10,7 @@ import apsw
 import pytest
 
 from reevd import rewriting, transcript
+from reevd.engine import Engine
 from reevd.journal import Journal
 from reevd.model import Decision
 from reevd.transcript import Transcript
@@ -40,7 +41,7 @@ def replace(path: Path) -> None:
 BREAKS = pytest.mark.parametrize("spoil", [Path.unlink, cut, write_over, replace], ids=lambda each: each.__name__)
 
 
-def three(bench: Bench) -> None:
+def three(bench: Bench) -> Engine:
     """A result whose file is gone, one whose file stands, and a run that was stopped."""
     engine = bench.start()
     for name in ("gone", "stands"):
@@ -50,6 +51,7 @@ def three(bench: Bench) -> None:
     (bench.sessions / "session_gone.json").unlink()
     bench.until(lambda: (row := bench.row("gone")) and row.source_state == "gone", "it is gone")
     engine.patrol.decide(Decision("stopped", "stopped", engine.clock.now(), "asked for"))
+    return engine
 
 
 def all_stand(bench: Bench, *more: str) -> None:
@@ -65,9 +67,7 @@ def all_stand(bench: Bench, *more: str) -> None:
 
 @BREAKS
 def test_a_journal_that_is_spoilt_is_made_anew(bench: Bench, spoil: Callable[[Path], None]) -> None:
-    three(bench)
-    engine = bench.engine
-    assert engine is not None
+    engine = three(bench)
     assert not engine.health().reasons
     spoil(journal_of(bench))
     assert "is being made anew" in engine.health().reasons[0]
@@ -90,9 +90,8 @@ def test_a_journal_that_was_spoilt_while_it_was_down_is_made_anew(bench: Bench, 
 
 
 def test_it_is_made_anew_once_there_is_room(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    three(bench)
-    engine, real = bench.engine, Journal.become
-    assert engine is not None
+    engine = three(bench)
+    real = Journal.become
     tried = list[str]()
 
     def refused(journal: Journal, path: str) -> None:
@@ -113,9 +112,8 @@ def test_before_it_takes_the_place_the_offset_is_on_the_disk(bench: Bench, monke
     """An older one would lead into the middle of it, after a power cut."""
     disk = Unsynced()
     bench.vfs = "unsynced"
-    three(bench)
-    engine, real, seen = bench.engine, Journal.become, list[bool]()
-    assert engine is not None
+    engine = three(bench)
+    real, seen = Journal.become, list[bool]()
     monkeypatch.setattr(Journal, "become", lambda journal, path: (seen.append(disk.dirty), real(journal, path)))
     journal_of(bench).unlink()
     with apsw.Connection(str(bench.database), flags=apsw.SQLITE_OPEN_READONLY) as reader:  # nor can a reader prevent it
@@ -179,9 +177,8 @@ def test_killed_before_it_has_taken_the_place_the_next_start_makes_it_anew(
 
 def test_what_happens_while_it_is_made_anew_is_in_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stop that was acknowledged, and a result that was removed."""
-    three(bench)
-    engine, real, steps = bench.engine, Transcript.step, list[int]()
-    assert engine is not None
+    engine = three(bench)
+    real, steps = Transcript.step, list[int]()
 
     def step(made: Transcript) -> None:
         real(made)
@@ -205,9 +202,8 @@ def test_what_happens_while_it_is_made_anew_is_in_it(bench: Bench, monkeypatch: 
 
 
 def test_damage_that_is_met_then_is_no_secret(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    three(bench)
-    engine, real, met = bench.engine, Transcript.step, list[int]()
-    assert engine is not None
+    engine = three(bench)
+    real, met = Transcript.step, list[int]()
 
     def step(made: Transcript) -> None:
         if not met:

@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         given = sys.argv[1:] if arguments is None else arguments
         if given[:1] == ["restore"]:
             return _restore(list(given[1:]))
-        signal.signal(signal.SIGHUP, lambda *_: None)  # the settings are read just now
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # until the daemon can hear it: one kept is one heard
         settings = config.load(given, os.environ)
         log.configure(settings.log_format)
         from reevd.daemon import run  # after the arguments: --help needs no daemon

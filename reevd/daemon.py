@@ -33,9 +33,8 @@ from reevd.presence import Presence
 from reevd.reconciler import StoringError
 from reevd.retention import Retention
 
-STOP_SECONDS = 6.0
+STOP_SECONDS, MEASURE_SECONDS = 6.0, 5.0
 LONGEST_SLEEP = OPEN_SECONDS = 1.0
-MEASURE_SECONDS = 5.0
 SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 # What passes, of what SQLite says of a disk without room, or while somebody else writes.
 PASSING = (apsw.FullError, apsw.IOError, apsw.CantOpenError, apsw.BusyError)
@@ -112,6 +111,7 @@ class _Daemon:
         self._stopping = self._reloading = False
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)  # for signals
         signal.signal(signal.SIGHUP, self._hang_up)  # to open the database may take long
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         self._engine = _opened(settings)
         self._cases_at = self._measure_at = 0.0
         self._cases_in = self._engine.store

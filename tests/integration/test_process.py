@@ -182,18 +182,28 @@ def test_nobody_reads_stderr(tmp_path: Path) -> None:
             os.close(read_end)
 
 
-def test_a_hang_up_while_it_starts_does_not_end_it(tmp_path: Path) -> None:
-    running = Daemon(tmp_path).start(ready=False)
+@pytest.mark.parametrize("step", ["hold", "open_engine", "start_server"])
+def test_a_hang_up_while_it_starts_is_heard(tmp_path: Path, step: str) -> None:
+    """Whatever it is at: what was set after the settings were read is to be in force."""
+    hangs_up = f"""
+import os, signal, sys
+from reevd import cli, daemon
+go_on = daemon.{step}
+def {step}(*of):
+    os.kill(os.getpid(), signal.SIGHUP)
+    return go_on(*of)
+daemon.{step} = {step}
+raise SystemExit(cli.main([]))
+"""
+    running, log = Daemon(tmp_path), tmp_path / "log"
+    with log.open("wb") as errors:
+        running.process = subprocess.Popen([sys.executable, "-c", hangs_up], cwd=tmp_path, stderr=errors)
     try:
-        wait_until(Path(f"{running.database}.lock").exists, "it opens the database")
-        assert running.process is not None
-        running.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "settings read anew" in log.read_text(), "the settings are read anew", log=log.read_text)
         leave(running.sessions, "x", session("x"))
-        wait_until(running._ready, "it is ready", log=running.log)
         running.wait_for("x", "Completed")
-        assert "settings read anew" in running.log()
     finally:
-        running.stop()
+        assert running.stop() == 0
 
 
 class Systemd:

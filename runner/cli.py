@@ -151,6 +151,9 @@ def _warm(options: argparse.Namespace) -> None:
         import runner.collector
     if not options.rpc_url:
         import runner.chain.litesvm  # noqa: F401
+        from runner.memory import keep
+
+        keep()
 
 
 def _fresh_id() -> str:

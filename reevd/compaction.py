@@ -38,20 +38,21 @@ class Compaction:
             self._journal.spoil()
             raise OSError(f"{self._journal.path} holds a damaged line")
         # Of who is removed meanwhile, what was copied before stands in the new one too: that he went must follow it.
-        self._new.write(self._kept([record for record in records if record is not None], late=self._at > self._last))
+        whole = [(line, record) for line, record in zip(lines, records, strict=True) if record is not None]
+        self._new.write(self._kept(whole, late=self._at > self._last))
         if self._at == self._journal.size:
             self._finish()
 
-    def _kept(self, records: list[dict[str, Any]], *, late: bool) -> bytearray:
-        ids = sorted({execution_id for record in records for execution_id in ids_of(record)})
+    def _kept(self, records: list[tuple[bytes, dict[str, Any]]], *, late: bool) -> bytearray:
+        ids = sorted({execution_id for _, record in records for execution_id in ids_of(record)})
         text = "[" + ",".join(f'"{execution_id}"' for execution_id in ids) + "]"  # ids hold nothing to be escaped
         standing = {row[0] for row in self._store.rows(STANDING, (text,))}
         kept = bytearray()
-        for record in records:
+        for line, record in records:
             gone = "forgotten" in record
             named = [i for i in ids_of(record) if i in standing or (gone and late)]
             if named:
-                kept += line_of(forgotten(named) if gone else record)
+                kept += line_of(forgotten(named)) if gone else line
         return kept
 
     def _finish(self) -> None:

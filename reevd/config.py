@@ -16,7 +16,7 @@ from reevd import __version__
 from reevd.errors import ConfigError
 from reevd.feed.outcome import TERMINAL
 from reevd.option import Option, check
-from reevd.yaml_text import opener
+from reevd.yaml_text import MISFIT, opener
 
 DATABASE = "logs/state/reevd.sqlite3"
 OPTIONS = (
@@ -146,6 +146,9 @@ def _read(path: str) -> dict[str, Any]:
             document = yaml.safe_load(file) or {}
     except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError("reading the settings in", path, error, "see systemd/reevd.yaml for an example") from error
+    except MISFIT as error:
+        why = f"a value in it does not fit its type: {error}"
+        raise ConfigError("reading the settings in", path, why, "see systemd/reevd.yaml for an example") from error
     if not isinstance(document, dict):
         raise ConfigError("reading the settings in", path, "it holds no keys", "see systemd/reevd.yaml for an example")
     known = [option.name for option in OPTIONS]

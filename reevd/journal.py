@@ -189,5 +189,8 @@ def record_of(line: bytes) -> dict[str, Any] | None:
     text = line[9:-1]
     if len(line) < 11 or line[:8] != b"%08x" % zlib.crc32(text):
         return None
-    record = orjson.loads(text)
+    try:
+        record = orjson.loads(text)
+    except ValueError:  # the text was damaged in the database that it came from
+        return None
     return record if isinstance(record, dict) else None

@@ -191,9 +191,14 @@ class Reconciler:
     def forget(self, execution_ids: Sequence[str]) -> None:
         """Durable in the journal before the rows go, or they would come back with it. Raises StoringError."""
         self.catch_up()
-        with _storing():
-            size = self._journal.append([record.forgotten(execution_ids)])
-            forget(self._store, execution_ids, size)
+        before = self._journal.size
+        try:
+            with _storing():
+                size = self._journal.append([record.forgotten(execution_ids)])
+                forget(self._store, execution_ids, size)
+        except StoringError:
+            self._journal.cut(before)  # it was refused to who asked
+            raise
         self._troubled.difference_update(name for i in execution_ids for name in files_of(i))
 
     def _tell(self, problem: Problem) -> None:

@@ -91,10 +91,12 @@ def replay(store: Store, journal: Journal, now: int, since: int | None = None) -
     if since is None and offset > journal.size:
         journal.spoil()  # it was synced before that was noted
         offset = 0
-    # Rows of a replay that was cut short are none that stood before.
-    count, first = 0, store.change if isinstance(stored, int) else 0
-    # All of it over rows that stand: what was removed, and came back since, must not be removed once more.
-    removed = _removals(journal) if first and not offset else {}
+    whole = since is None and not offset
+    # All of it over rows that stand; those of a replay that was cut short are none. A part that the database has not
+    # seen is newer than all of its rows, whatever the clock said.
+    count, first = 0, store.change if whole and isinstance(stored, int) else 0
+    # What was removed, and came back since, must not be removed once more.
+    removed = _removals(journal) if first else {}
     batch: dict[str, Change] = {}
 
     def flush() -> None:

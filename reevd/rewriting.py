@@ -93,7 +93,7 @@ class Rewriting:
         except DAMAGED:
             self.abandon()
             raise
-        except (OSError, apsw.Error) as error:
+        except (OSError, apsw.Error, UnicodeDecodeError) as error:  # the last for a text that is damaged
             log.warning("rewriting the journal given up", error=str(error), retry="in a while, where it is needed")
             self.abandon()
             if self._journal.intact:

@@ -51,14 +51,19 @@ class Session(NamedTuple):
 
 
 def dumps(value: object) -> str:
-    """JSON text. orjson reads 1,024 levels and writes 254 of them: what is deeper is for the standard library."""
+    """JSON text. orjson reads 1,024 levels and writes 254 of them: what is deeper is for the standard library.
+
+    In a record of the journal it stands two levels deeper, and is to be read again.
+    """
     try:
         return orjson.dumps(value).decode()
     except orjson.JSONEncodeError:
         try:
-            return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-        except RecursionError:
+            text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+            orjson.loads(f"[[{text}]]")
+        except (RecursionError, orjson.JSONDecodeError):
             return '"(nested too deeply to be stored: see the file)"'
+        return text
 
 
 def load_object(raw: bytes) -> dict[str, Any]:

@@ -54,9 +54,9 @@ class Store:
         """All rows at once: a cursor left unfinished would keep the log from being checkpointed."""
         try:
             return list(self.db.execute(query, values))
-        except database.DAMAGED as error:
+        except (*database.DAMAGED, UnicodeDecodeError) as error:  # SQLite does not look at what a text holds
             self.damage = str(error)
-            raise
+            raise apsw.CorruptError(self.damage) from error
 
     def _first(self, query: str, values: tuple[object, ...] = ()) -> list[str]:
         return [row[0] for row in self.rows(query, values)]
@@ -194,8 +194,8 @@ class Store:
         if solved:
             self.db.executemany("DELETE FROM problems WHERE path = ?", [(path,) for path in solved])
         for problem in (p for c in changes for p in c.problems):
-            old = self.db.execute("SELECT since, attempts FROM problems WHERE path = ?", (problem.path,)).fetchone()
-            since, attempts = old or (at, 0)
+            old = self.rows("SELECT since, attempts FROM problems WHERE path = ?", (problem.path,))
+            since, attempts = old[0] if old else (at, 0)
             self.db.execute("INSERT OR REPLACE INTO problems VALUES (?,?,?,?,?,?)", (*problem, since, attempts + 1))
 
     def set_meta(self, key: str, value: int | str) -> None:

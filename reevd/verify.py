@@ -24,7 +24,7 @@ from reevd.derive import DEFAULT_LIMITS
 from reevd.errors import ReevdError
 from reevd.files import Folder
 from reevd.journal import Journal
-from reevd.names import classify
+from reevd.names import classify, files_of
 from reevd.owners import user_ids
 from reevd.reader import Reader
 from reevd.reconciler import Reconciler
@@ -43,6 +43,7 @@ UNCOMPARED = ("source_state", "deadline_at")  # the one is about the files, the 
 # What was told stays told, also where the file that told it is gone or cannot be read any longer.
 TOLD_ONCE = ("benchmark_id", "agent", "metadata", "created_at", "started_at", "progress")
 CALLS = "SELECT seq, tool_name, started_at, duration_ms, params, result, status, error_message FROM tool_calls"
+TROUBLED = "SELECT 1 FROM problems WHERE execution_id = ? AND path <> ?"
 
 
 class VerifyError(ReevdError):
@@ -149,7 +150,8 @@ def _differences(execution_id: str, computed: apsw.Connection, stored: apsw.Conn
         if ours is not theirs:
             yield Difference(execution_id, "execution", ours and "known", theirs and "known")
         return
-    untold = _untold(ours, theirs)
+    unread = computed.execute(TROUBLED, (execution_id, files_of(execution_id)[0])).fetchone() is not None
+    untold = _untold(ours, theirs, unread=unread)
     for field, was in ours.items():
         if was != theirs[field] and field not in untold:
             yield Difference(execution_id, field, was, theirs[field])
@@ -162,8 +164,8 @@ def _differences(execution_id: str, computed: apsw.Connection, stored: apsw.Conn
             yield Difference(execution_id, "tool_calls", calls[0], calls[1])
 
 
-def _untold(ours: dict[str, Any], theirs: dict[str, Any]) -> set[str]:
-    """Fields of which nothing is left to compare them with."""
+def _untold(ours: dict[str, Any], theirs: dict[str, Any], *, unread: bool) -> set[str]:
+    """Fields of which nothing is left to compare them with. unread: whether telemetry cannot be read to its end."""
     untold = set(UNCOMPARED)
     running = theirs["deadline_at"] is not None
     if running:
@@ -175,7 +177,7 @@ def _untold(ours: dict[str, Any], theirs: dict[str, Any]) -> set[str]:
     # Calls outlive their telemetry, and those of an end that is kept outlive what else may stand there by now.
     states = ours["source_state"], theirs["source_state"]
     fewer = theirs["tool_calls"] < ours["tool_calls"]
-    if "gone" in states or (fewer and (theirs["otel_file"] is None or "changed" in states)):
+    if "gone" in states or (fewer and (unread or theirs["otel_file"] is None or "changed" in states)):
         untold.add("tool_calls")
     return untold
 

@@ -99,8 +99,13 @@ def _torn(reading: Reading, previous: Execution | None, now: int, settle: int) -
 
 
 def _halfway(reading: Reading, previous: Execution | None) -> bool:
-    """Whether telemetry that is read anew, a slice at a time, has fewer calls so far than who asks has seen."""
+    """Whether telemetry that is read anew, a slice at a time, has fewer calls so far than who asks has seen.
+
+    What is never read to its end does not stand against calls that the session file tells.
+    """
     telemetry, more = reading.telemetry, _unread(reading.otel_part)
+    if reading.otel_part.problem and isinstance(reading.session, Session) and reading.session.tool_calls:
+        return False
     return bool(more and telemetry and previous and len(telemetry.calls) < previous.tool_calls)
 
 

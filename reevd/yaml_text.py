@@ -18,6 +18,9 @@ MOST_NODES = 200_000
 # libyaml's, where it was built in: ten times as fast, but it breaks at a depth that nobody has looked at before.
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+MISFIT = (ValueError, LookupError, AttributeError, TypeError, OverflowError)
+"""What PyYAML raises where a value does not fit its tag, such as `!!int ''` or a 13th month."""
+
 Path = tuple[str | int, ...]
 
 
@@ -66,8 +69,7 @@ def read(text: str) -> Document:
 def _constructed(loader: Any, root: yaml.Node) -> Any:
     try:
         return loader.construct_document(root)
-    except (ValueError, LookupError, AttributeError, TypeError, OverflowError) as error:
-        # What PyYAML raises where a value does not fit its tag, such as `!!int ''` or a 13th month.
+    except MISFIT as error:
         raise ValueError(f"a value in it does not fit its type: {_cut(str(error))}") from None
 
 

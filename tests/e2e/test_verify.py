@@ -148,6 +148,20 @@ def test_what_is_read_in_slices_is_proved_to_its_end(tmp_path: Path) -> None:
     assert differences(tmp_path) == {(name, "tool_calls") for name in paddings}
 
 
+def test_calls_of_telemetry_that_has_outgrown_what_is_read_are_no_difference(tmp_path: Path) -> None:
+    telemetry = tmp_path / "logs" / "sessions" / "enhanced_otel_big.jsonl"
+    with daemon(tmp_path, settle_seconds=0.05) as running:
+        called = {"event_type": "ToolInput", "tool_input": {"tool_name": "sol_transfer", "tool_args": {"amount": 1}}}
+        telemetry.write_text(json.dumps(called) + "\n")
+        leave(running.sessions, "big", session("big"))
+        running.wait_for("big", "Completed")
+        wait_until(lambda: running.get("/api/v1/executions/big/tool-calls"), "its call is shown")
+        os.truncate(telemetry, 300 << 20)  # it takes no room
+        wait_until(lambda: running.get("/api/v1/problems")["items"], "it is told", log=running.log)
+    done = verify(tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_damage_is_told(tmp_path: Path) -> None:
     running = stopped(tmp_path)
     index(running.database)

@@ -83,6 +83,38 @@ def test_damage_that_only_the_cases_meet_is_mended(bench: Bench) -> None:
     assert sync_benchmarks(engine, str(bench.home))["inserted"] == 1
 
 
+def garble(bench: Bench, text: bytes) -> None:
+    """While nobody has it open: the first byte of the text, wherever it stands, is none of UTF-8."""
+    bench.close()
+    content = bench.database.read_bytes()
+    assert text in content
+    bench.database.write_bytes(content.replace(text, bytes((text[0] | 0x80,)) + text[1:]))
+
+
+def test_a_text_that_is_damaged_ends_nobody(bench: Bench) -> None:
+    """SQLite's own check does not look at what a text holds."""
+    start(bench)
+    garble(bench, b"the session file reports success")
+    engine = bench.start()
+    leave(bench.sessions, "r0", session("r0", final_result={"success": True, "score": 0.25}))
+    made_anew(bench, engine)
+    row = bench.row("r0")
+    assert row is not None
+    assert row.score == 0.25
+
+
+def test_a_text_that_is_damaged_where_the_journal_is_lost_ends_nobody(bench: Bench) -> None:
+    start(bench)
+    garble(bench, b"the session file reports success")
+    Path(f"{bench.database}.journal").unlink()
+    engine = bench.start()
+    leave(bench.sessions, "later", session("later"))
+    bench.until(lambda: bench.status("later") == "Completed", "it goes on")
+    bench.until(lambda: not engine.books._rewriting._work, "it is given up")
+    assert any("journal" in reason for reason in engine.health().reasons)
+    assert not damaged(bench)
+
+
 def foreign(path: Path, version: int) -> None:
     with closing(apsw.Connection(str(path))) as db:
         db.execute("CREATE TABLE files (of_somebody_else)")

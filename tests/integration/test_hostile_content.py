@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
+import orjson
 import pytest
 
+from reevd import session_file
 from reevd.otel_file import MAX_LINE
 from tests.harness import leave, session
 from tests.integration.conftest import Bench
@@ -94,6 +97,19 @@ def test_300_levels_do_not_hide_a_result(bench: Bench, where: str) -> None:
     bench.until(lambda: bench.status("x") or bench.problems(), "it was looked at")
     assert bench.problems().get(SESSION) != "internal"
     assert bench.status("x") == "Completed"
+
+
+def test_what_is_stored_of_many_levels_can_be_read_from_the_journal() -> None:
+    """Newer Pythons write deeper ones than orjson reads, and a record is two levels deeper than what it holds."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(10_000)
+    try:
+        found = {depth: session_file.dumps(nested(depth)) for depth in (300, 1000, 1020, 1021, 1022, 1023)}
+    finally:
+        sys.setrecursionlimit(limit)
+    for text in found.values():
+        orjson.loads(f'{{"result":{{"result_data":{text}}}}}')
+    assert len(found[1000]) > 1000
 
 
 BAD_LINES = [*(content.replace(b"\n", b"") for _, content, kind in NOT_JSON if kind == "json"), b"[" * (MAX_LINE + 1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import Any
 import apsw
 import pytest
 
-from reevd import database, restore
+from reevd import database, reconciler, restore
 from reevd.bounds import Bounds
 from reevd.journal import Journal, line_of
+from reevd.reconciler import StoringError
 from reevd.store import Store
 from tests.harness import leave, session
 from tests.integration.conftest import Bench
@@ -174,6 +176,73 @@ def test_a_result_that_the_journal_alone_has_is_stored_though_its_file_is_gone(
     lose_database(bench)
     bench.start()
     assert bench.status("a") == "Completed"
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_the_journal_alone_has_is_newer_than_a_row_whose_clock_was_ahead(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, killed: bool
+) -> None:
+    bench.bounds = Bounds(settle_ns=0)
+    engine = bench.start()
+    path = leave(bench.sessions, "a", scored("a", 0.25))
+    bench.until(lambda: bench.status("a") == "Completed", "it is read")
+    rest(bench)
+    with engine.store.transaction():
+        engine.store.db.execute("UPDATE execution_states SET updated_at = ?", (FAR,))
+    with refused_once(monkeypatch) as failed:
+        leave(bench.sessions, "a", scored("a", 0.75))
+        bench.until(lambda: failed, "the newer result is not stored")
+        path.unlink()
+        if killed:
+            bench.close()
+            bench.start()
+        leave(bench.sessions, "b", session("b"))
+        bench.until(lambda: bench.status("b") == "Completed", "another is stored")
+        rest(bench)
+    assert score(bench, "a") == 0.75
+
+
+def test_a_removal_that_was_refused_is_not_found_later(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a database that is lost would come back without who stood in it."""
+    engine = bench.start()
+    path = leave(bench.sessions, "a", session("a"))
+    rest(bench)
+    path.unlink()
+    bench.until(lambda: (row := bench.row("a")) and row.source_state == "gone", "its file is gone")
+    rest(bench)
+
+    def full(*_: object) -> None:
+        raise apsw.FullError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reconciler, "forget", full)
+        with pytest.raises(StoringError):
+            engine.patrol.remove(["a"], dry=False)
+    leave(bench.sessions, "b", session("b"))
+    rest(bench)
+    assert bench.status("a") == "Completed"
+    lose_database(bench)
+    bench.start()
+    assert bench.status("a") == "Completed"
+
+
+def test_a_record_that_is_no_json_keeps_nobody_else_from_coming_back(bench: Bench) -> None:
+    """Its text was damaged in the database before it was written, so that its checksum is right."""
+    bench.start()
+    for name in ("a", "b", "c"):
+        leave(bench.sessions, name, session(name))
+        rest(bench)
+    for path in bench.sessions.iterdir():
+        path.unlink()
+    lose_database(bench)
+    path = Path(f"{bench.database}.journal")
+    lines = [each for each in path.read_bytes().splitlines(keepends=True) if b'"b"' in each]
+    assert lines
+    for each in lines:
+        text = each[9:-1].replace(b'{"success"', b'{!success"')
+        path.write_bytes(path.read_bytes().replace(each, b"%08x %s\n" % (zlib.crc32(text), text)))
+    bench.start()
+    assert [bench.status(name) for name in ("a", "b", "c")] == ["Completed", None, "Completed"]
 
 
 def test_a_replay_that_is_cut_short_brings_nobody_back_who_was_removed(

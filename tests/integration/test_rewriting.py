@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,27 @@ def test_who_is_removed_while_it_is_compacted_does_not_come_back(bench: Bench) -
     lose_database(bench)
     bench.start()
     assert [bench.status(name) for name in ("a", "b", "stays")] == [None, None, "Completed"]
+
+
+def test_a_result_of_300_levels_is_compacted_as_it_stands(bench: Bench) -> None:
+    """No record of so many is made twice: what writes them stops at 254."""
+    engine = bench.start()
+    deep = json.loads("[" * 300 + "]" * 300)
+    leave(bench.sessions, "deep", session("deep", final_result={"success": True, "score": 0.75, "data": deep}))
+    leave(bench.sessions, "goes", session("goes"))
+    rest(bench)
+    before = journal_of(bench).stat().st_size
+    assert engine.patrol.remove(["goes"], dry=False).executions
+    engine.books.compact(removed=1)
+    bench.until(lambda: journal_of(bench).stat().st_size < before, "it is compacted")
+    (bench.sessions / "session_deep.json").unlink()
+    lose_database(bench)
+    bench.start()
+    row = bench.row("deep")
+    assert row is not None
+    assert row.score == 0.75
+    assert row.result_data is not None
+    assert "[" * 300 in row.result_data
 
 
 def test_what_is_written_of_a_new_journal_is_let_go_of_where_there_is_no_room(

@@ -418,9 +418,32 @@ def marks(names: Sequence[str], found: Sequence[Any]) -> list[int]:
     Mutant(
         "removed once more",
         "reevd/restore.py",
-        "_removals(journal) if first and not offset else {}",
+        "_removals(journal) if first else {}",
         "{}",
         ("tests/integration/test_replay.py::test_who_was_removed_and_came_back_is_not_removed_once_more",),
+    ),
+    Mutant(
+        "a part of the journal goes by the clock",
+        "reevd/restore.py",
+        "store.change if whole and isinstance(stored, int) else 0",
+        "store.change if isinstance(stored, int) else 0",
+        (
+            "tests/integration/test_replay.py::test_what_the_journal_alone_has_is_newer_than_a_row_whose_clock_was_ahead",
+        ),
+    ),
+    Mutant(
+        "a removal that was refused stays in the journal",
+        "reevd/reconciler.py",
+        "            self._journal.cut(before)  # it was refused to who asked\n",
+        "",
+        ("tests/integration/test_replay.py::test_a_removal_that_was_refused_is_not_found_later",),
+    ),
+    Mutant(
+        "compacted records are made twice",
+        "reevd/compaction.py",
+        "line_of(forgotten(named)) if gone else line",
+        "line_of(forgotten(named) if gone else record)",
+        ("tests/integration/test_rewriting.py::test_a_result_of_300_levels_is_compacted_as_it_stands",),
     ),
     Mutant(
         "too long for SQLite",

@@ -172,9 +172,10 @@ def _beside(row: Execution | None, change: Change, *, later: bool, live: bool) -
     found = change.execution
     if row is None or found is None:
         return change
+    beside = found._replace(**{name: getattr(row, name) for name in OF_FILES})
     newer = later or found.updated_at > row.updated_at
-    if (found.result_data is not None, newer) <= (row.result_data is not None, False):
+    if beside == row or (found.result_data is not None, newer) <= (row.result_data is not None, False):
         return change._replace(execution=None)
     if live:
-        return change._replace(execution=found._replace(**{name: getattr(row, name) for name in OF_FILES}))
+        return change._replace(execution=beside)
     return change._replace(calls=Calls(0, ()), gone=files_of(row.execution_id))

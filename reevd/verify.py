@@ -72,7 +72,7 @@ def verify(sessions: str, database: str, writers: Sequence[str] = ()) -> Verdict
         with tempfile.TemporaryDirectory(prefix="reevd-verify-") as scratch:
             bounds = DEFAULT_BOUNDS._replace(writers=user_ids(writers, os.stat(database).st_uid))
             return _verify(sessions, database, scratch, bounds)
-    except (OSError, apsw.Error) as error:
+    except (OSError, apsw.Error, UnicodeDecodeError) as error:
         raise VerifyError(
             "verifying", f"{database} against {sessions}", error, "run it as the daemon's own user, or root"
         ) from error

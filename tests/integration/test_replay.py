@@ -13,12 +13,13 @@ import pytest
 
 from reevd import database, reconciler, restore
 from reevd.bounds import Bounds
+from reevd.change import Change
 from reevd.journal import Journal, line_of
 from reevd.reconciler import StoringError
 from reevd.store import Store
 from tests.harness import leave, session
 from tests.integration.conftest import Bench
-from tests.integration.test_defences import RUNNING, line, lose_database, rest
+from tests.integration.test_defences import RUNNING, line, lose_database, rest, tools
 
 FAR = "2999-01-01T00:00:00Z"
 
@@ -200,6 +201,41 @@ def test_what_the_journal_alone_has_is_newer_than_a_row_whose_clock_was_ahead(
         bench.until(lambda: bench.status("b") == "Completed", "another is stored")
         rest(bench)
     assert score(bench, "a") == 0.75
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_calls_stay_where_the_journal_alone_has_the_row_that_stands(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, killed: bool
+) -> None:
+    """The end that was shown came to rest, and that was not stored; its files went."""
+    bench.bounds = Bounds(settle_ns=300_000_000)
+    bench.start()
+    leave(bench.sessions, "before", session("before"))
+    rest(bench)
+    telemetry = bench.sessions / "enhanced_otel_a.jsonl"
+    telemetry.write_text(line("x") + line("y"))
+    path = leave(bench.sessions, "a", session("a"))
+    bench.until(lambda: bench.status("a") == "Completed" and tools(bench, "a") == ["x", "y"], "it is shown")
+    real, failed = Store.reconcile, list[str]()
+
+    def full(store: Store, changes: list[Change], *given: Any, **named: Any) -> None:
+        if any(change.archive for change in changes) and not (failed and not killed):
+            failed.append("archived")
+            raise apsw.FullError("database or disk is full")
+        real(store, changes, *given, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "reconcile", full)
+        bench.until(lambda: failed, "its record is in the journal alone")
+        path.unlink()
+        telemetry.unlink()
+        if killed:
+            bench.close()
+    if killed:
+        bench.start()
+    bench.until(lambda: (row := bench.row("a")) and row.source_state == "gone", "its files are gone")
+    rest(bench)
+    assert tools(bench, "a") == ["x", "y"]
 
 
 def test_a_removal_that_was_refused_is_not_found_later(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from reevd.files import Folder, OpenFile
 from reevd.reader import Reader
 from tests.harness import leave, session
 from tests.integration.conftest import Bench
+from tests.integration.test_defences import tools
 
 LINE = json.dumps({"event_type": "Prompt", "prompt": "x" * 1_000_000}) + "\n"
 CALL = json.dumps({"event_type": "ToolInput", "tool_input": {"tool_name": "last", "tool_args": {}}}) + "\n"
@@ -248,7 +249,7 @@ def test_calls_stay_where_telemetry_cannot_be_read_to_its_end_again(
 ) -> None:
     bench.bounds = Bounds(settle_ns=50_000_000, budget=2 << 20, otel_bytes=9_000_000)
     telemetry = bench.sessions / "enhanced_otel_a.jsonl"
-    telemetry.write_text(CALL + 6 * LINE + 9 * CALL + LINE)
+    size = telemetry.write_text(CALL + 6 * LINE + 9 * CALL + LINE)
     bench.start()
     bench.until(lambda: (row := bench.row("a")) and row.tool_calls == 10, "all are known")
     bench.close()
@@ -270,9 +271,14 @@ def test_calls_stay_where_telemetry_cannot_be_read_to_its_end_again(
     assert row is not None
     assert row.tool_calls == 10
     # What the result tells is the same in a database made anew, which has seen none of these.
-    told = {"success": True, "score": 1.0, "tools": [{"tool_name": "told", "status": "success"}]}
+    names = ["told0", "told1", "told2"]
+    told = {"success": True, "score": 1.0, "tools": [{"tool_name": name, "status": "success"} for name in names]}
     leave(bench.sessions, "a", session("a", final_result=told))
     bench.until(lambda: bench.status("a") == "Completed", "it has ended")
-    row = bench.row("a")
-    assert row is not None
-    assert row.tool_calls == 1
+    assert tools(bench, "a") == names
+    # Also where a part of it is more than these, and where it can be read again after all.
+    told["tools"] = [{"tool_name": "told", "status": "success"}]
+    leave(bench.sessions, "a", session("a", final_result=told))
+    bench.until(lambda: tools(bench, "a") == ["told"], "the other result is read")
+    os.truncate(telemetry, size)
+    bench.until(lambda: tools(bench, "a") == 10 * ["last"], "it has shrunk to what is read")

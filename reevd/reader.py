@@ -205,6 +205,7 @@ class Reader:
             if tail.follow(file, self.bounds.budget, last=ended and part.again is None):
                 return part._replace(again=0)
         except Exception as error:  # noqa: BLE001 - as above
+            tail.reset()  # a part would pass for all that there is
             trouble = _trouble(part.name, error)
             return part._replace(problem=Problem(part.name, execution_id, trouble.kind, trouble.message))
         return part

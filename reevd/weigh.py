@@ -99,18 +99,14 @@ def _torn(reading: Reading, previous: Execution | None, now: int, settle: int) -
 
 
 def _halfway(reading: Reading, previous: Execution | None) -> bool:
-    """Whether telemetry that is read anew, a slice at a time, has fewer calls so far than who asks has seen."""
-    telemetry, more = reading.telemetry, _unread(reading.otel_part) and not _told_instead(reading)
-    return bool(more and telemetry and previous and len(telemetry.calls) < previous.tool_calls)
+    """Whether telemetry that is read anew, a slice at a time, has fewer calls so far than who asks has seen.
 
-
-def _told_instead(reading: Reading) -> bool:
-    """Whether the session file tells the calls, and telemetry cannot be read to its end: what there is may be a part.
-
-    A database made anew could have no more of it.
+    What is never read to its end does not stand against calls that the session file tells.
     """
-    told = isinstance(reading.session, Session) and reading.session.tool_calls
-    return bool(told and reading.otel_part.problem)
+    telemetry, more = reading.telemetry, _unread(reading.otel_part)
+    if reading.otel_part.problem and isinstance(reading.session, Session) and reading.session.tool_calls:
+        return False
+    return bool(more and telemetry and previous and len(telemetry.calls) < previous.tool_calls)
 
 
 def _unread(otel: Part) -> bool:
@@ -224,7 +220,7 @@ def _trace(telemetry: Telemetry) -> Trace:
 
 def _shown_calls(reading: Reading, previous: Execution | None, *, kept: bool) -> Sequence[ToolCall] | None:
     """Telemetry's calls where it has any, else the session file's; None: those that stand."""
-    if reading.telemetry and reading.telemetry.calls and not _told_instead(reading):
+    if reading.telemetry and reading.telemetry.calls:
         return reading.telemetry.calls
     if isinstance(reading.session, Session) and reading.session.tool_calls:
         return reading.session.tool_calls
@@ -237,13 +233,11 @@ def _calls(
     reading: Reading, previous: Execution | None, shown: Sequence[ToolCall] | None, *, unchanged: bool
 ) -> Calls | None:
     """What of the shown calls must be stored; unchanged: the session file is as it was."""
-    instead = _told_instead(reading)
-    start = reading.telemetry.take_changed() if reading.telemetry and not instead else None
+    start = reading.telemetry.take_changed() if reading.telemetry else None
     if shown is None:
         return None
-    known = previous is not None and previous.tool_calls == len(shown)
     if reading.telemetry and shown is reading.telemetry.calls:
-        # Others stood meanwhile where it could not be read.
-        return None if start is None and known else Calls(start or 0, shown[start or 0 :])
-    silent = start is None and not reading.otel_part.vanished and not instead
-    return None if known and unchanged and silent else Calls(0, shown)
+        return None if start is None else Calls(start, shown[start:])
+    silent = start is None and not reading.otel_part.vanished
+    stands = previous is not None and previous.tool_calls == len(shown) and unchanged and silent
+    return None if stands else Calls(0, shown)

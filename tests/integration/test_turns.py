@@ -19,11 +19,12 @@ from reevd import look, reader
 from reevd.bounds import Bounds
 from reevd.derive import Limits
 from reevd.engine import Engine
+from reevd.errors import UnreadableError
 from reevd.files import Folder, OpenFile
 from reevd.reader import Reader
 from tests.harness import leave, session
 from tests.integration.conftest import Bench
-from tests.integration.test_defences import tools
+from tests.integration.test_defences import line, tools
 
 LINE = json.dumps({"event_type": "Prompt", "prompt": "x" * 1_000_000}) + "\n"
 CALL = json.dumps({"event_type": "ToolInput", "tool_input": {"tool_name": "last", "tool_args": {}}}) + "\n"
@@ -282,3 +283,28 @@ def test_calls_stay_where_telemetry_cannot_be_read_to_its_end_again(
     bench.until(lambda: tools(bench, "a") == ["told"], "the other result is read")
     os.truncate(telemetry, size)
     bench.until(lambda: tools(bench, "a") == 10 * ["last"], "it has shrunk to what is read")
+
+
+def test_calls_are_whole_as_soon_as_telemetry_can_be_read_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that the result tells stood meanwhile; telemetry that came to rest would be read as a whole anyway."""
+    bench.bounds = Bounds(settle_ns=60_000_000_000)
+    bench.start()
+    telemetry = bench.sessions / "enhanced_otel_a.jsonl"
+    telemetry.write_text(line("t0") + line("t1") + line("t2"))
+    bench.until(lambda: tools(bench, "a") == ["t0", "t1", "t2"], "they are read")
+    real, broken = OpenFile.read, telemetry.stat().st_ino
+
+    def read(file: OpenFile, offset: int, length: int) -> bytes:
+        if file.fingerprint.ino == broken:
+            raise UnreadableError("io", "reading failed: Input/output error")
+        return real(file, offset, length)
+
+    told = {"success": True, "score": 1.0, "tools": [{"tool_name": name, "status": "success"} for name in ("s0", "s1")]}
+    with monkeypatch.context() as patch:
+        patch.setattr(OpenFile, "read", read)
+        leave(bench.sessions, "a", session("a", final_result=told))
+        bench.until(lambda: tools(bench, "a") == ["s0", "s1"], "what the result tells is shown")
+    with telemetry.open("a") as file:
+        file.write(line("t3"))
+    bench.until(lambda: (row := bench.row("a")) and row.tool_calls == 4, "it is read again")
+    assert tools(bench, "a") == ["t0", "t1", "t2", "t3"]

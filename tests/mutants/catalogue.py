@@ -432,6 +432,20 @@ def marks(names: Sequence[str], found: Sequence[Any]) -> list[int]:
         ),
     ),
     Mutant(
+        "a record of the row that stands takes its calls",
+        "reevd/restore.py",
+        "    if beside == row or (",
+        "    if (",
+        ("tests/integration/test_replay.py::test_calls_stay_where_the_journal_alone_has_the_row_that_stands",),
+    ),
+    Mutant(
+        "a part of telemetry passes for all of it",
+        "reevd/reader.py",
+        "            tail.reset()  # a part would pass for all that there is\n",
+        "",
+        ("tests/integration/test_turns.py::test_calls_are_whole_as_soon_as_telemetry_can_be_read_again",),
+    ),
+    Mutant(
         "a removal that was refused stays in the journal",
         "reevd/reconciler.py",
         "            self._journal.cut(before)  # it was refused to who asked\n",

@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 class Events:
     def __init__(self, service: Service) -> None:
-        self._hub = service.hub
+        self._service, self._hub = service, service.hub
         self._gate = Gate(MOST_OF_ONE, MOST_LISTENERS, "listeners")
 
     def routes(self) -> list[Route]:
@@ -62,7 +62,7 @@ class Events:
 
     async def _stream(self, uid: int, wanted: Filter, after: tuple[str, int] | None) -> AsyncGenerator[bytes, None]:
         try:
-            with self._hub.listen() as changes:
+            with self._hub.listen(self._service.query.birth) as changes:
                 number, known = changes.last, await _asked(changes, Changes.trouble, long=True)
                 if after is not None:
                     # What a client has missed of the problems nobody knows: it is told of all there are.

@@ -27,10 +27,13 @@ class Hub:
         self.listeners = 0
 
     @contextlib.contextmanager
-    def listen(self) -> Iterator[Changes]:
-        """The questions to ask while one listens. Raises apsw.Error where the database cannot be read."""
+    def listen(self, birth: str) -> Iterator[Changes]:
+        """The questions to ask while one listens. Raises apsw.Error where the database cannot be read.
+
+        birth: of the database that others are answered from
+        """
         if self._changes is None:
-            self._changes = Changes(self._database)
+            self._changes = Changes(self._database, birth)
             self._watch = asyncio.get_running_loop().create_task(self._look(self._changes))
         self.listeners += 1
         try:

@@ -83,11 +83,13 @@ async def serve(arguments: dict[str, Any]) -> None:
     def news(message: dict[str, Any]) -> None:
         if "replaced" in message:
             service.reopen()
+            service.open()
 
     end = ServerEnd(news, server.stop)
     await end.open(socket.socket(fileno=arguments["link_fd"]))
     service.end = end
     listening = socket.socket(fileno=arguments["listen_fd"])
+    service.open()
     calm()
     await server.serve(sockets=[listening])
     end.close()

@@ -93,6 +93,11 @@ class Service:
         asked.add_done_callback(leave)  # not before the thread is done, also where who asked has gone away
         return await asyncio.wrap_future(asked)
 
+    def open(self) -> None:
+        """Before anybody asks: one that is being made anew later must not be the first that is seen."""
+        with contextlib.suppress(apsw.Error):  # who asks is told
+            _ = self.query
+
     def reopen(self) -> None:
         """The database is another file than before."""
         self.hub.end()

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from reevd.api.rows import Filter, Page, RemadeError, connect, encode
 from reevd.api.service import SLOW_OF_ONE, Service
 from reevd.api.tallies import Scope, Tallies
 from reevd.store import Store
-from tests.harness import Daemon, UnixConnection, daemon, leave, session
+from tests.harness import Daemon, UnixConnection, children, daemon, leave, session, wait_until
 
 API = "/api/v1"
 
@@ -354,6 +354,41 @@ def test_json_is_never_parsed_on_its_way(running: Daemon) -> None:
     found = running.wait_for("odd", "Completed")
     assert found["result_data"]["final_result"] == odd
     (running.sessions / "session_odd.json").unlink()
+
+
+def test_the_database_is_open_before_anybody_asks(tmp_path: Path) -> None:
+    """Who asks first while it is made anew is answered from what stood before, too."""
+    running = Daemon(tmp_path).start(ready=False)
+    try:
+        assert running.process is not None
+        engine = running.process.pid
+
+        def opened() -> bool:
+            found = [path for pid in children(engine, "reevd.api") for path in Path(f"/proc/{pid}/fd").iterdir()]
+            with suppress(FileNotFoundError):
+                return any(os.readlink(path) == str(running.database) for path in found)
+            return False
+
+        wait_until(opened, "the server has it open", log=running.log)
+    finally:
+        running.stop()
+
+
+def test_who_listens_is_not_told_of_a_database_that_is_just_being_made(tmp_path: Path) -> None:
+    async def listened() -> None:
+        service = Service(str(tmp_path / "db"), "", None, 0)
+        service.open()
+        (tmp_path / "db").unlink()
+        Store(str(tmp_path / "db")).close()
+        with pytest.raises(RemadeError, match="made anew"), service.hub.listen(service.query.birth):
+            pass
+        service.reopen()
+        with service.hub.listen(service.query.birth):
+            pass
+        service.reopen()
+
+    Store(str(tmp_path / "db")).close()
+    asyncio.run(listened())
 
 
 def test_what_is_asked_apart_is_not_answered_from_a_database_that_is_just_being_made(

@@ -19,6 +19,9 @@ OTHERS = COLUMNS.removeprefix("execution_id,")
 INVENT = f"""INSERT INTO execution_states (change, execution_id, {OTHERS})
 SELECT change + 1000, 'invented', {OTHERS} FROM execution_states WHERE execution_id = 'gone'"""
 
+CALLED = {"event_type": "ToolInput", "tool_input": {"tool_name": "sol_transfer", "tool_args": {"amount": 1}}}
+CALL = json.dumps(CALLED) + "\n"
+
 
 def verify(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("REEV")}
@@ -32,9 +35,8 @@ def stopped(home: Path) -> Daemon:
     for name in ("good", "gone"):
         leave(running.sessions, name, session(name))
         running.wait_for(name, "Completed")
-    telemetry = {"event_type": "ToolInput", "tool_input": {"tool_name": "sol_transfer", "tool_args": {"amount": 1}}}
     for name in ("half", "live"):
-        (running.sessions / f"enhanced_otel_{name}.jsonl").write_text(json.dumps(telemetry) + "\n")
+        (running.sessions / f"enhanced_otel_{name}.jsonl").write_text(CALL)
         running.wait_for(name, "Running")
     leave(running.sessions, "half", session("half", final_result={"success": True, "score": 1.0, "data": {}}))
     running.wait_for("half", "Completed")
@@ -151,8 +153,7 @@ def test_what_is_read_in_slices_is_proved_to_its_end(tmp_path: Path) -> None:
 def test_calls_of_telemetry_that_has_outgrown_what_is_read_are_no_difference(tmp_path: Path) -> None:
     telemetry = tmp_path / "logs" / "sessions" / "enhanced_otel_big.jsonl"
     with daemon(tmp_path, settle_seconds=0.05) as running:
-        called = {"event_type": "ToolInput", "tool_input": {"tool_name": "sol_transfer", "tool_args": {"amount": 1}}}
-        telemetry.write_text(json.dumps(called) + "\n")
+        telemetry.write_text(CALL)
         leave(running.sessions, "big", session("big"))
         running.wait_for("big", "Completed")
         wait_until(lambda: running.get("/api/v1/executions/big/tool-calls"), "its call is shown")

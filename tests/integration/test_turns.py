@@ -27,7 +27,7 @@ from tests.integration.conftest import Bench
 from tests.integration.test_defences import line, tools
 
 LINE = json.dumps({"event_type": "Prompt", "prompt": "x" * 1_000_000}) + "\n"
-CALL = json.dumps({"event_type": "ToolInput", "tool_input": {"tool_name": "last", "tool_args": {}}}) + "\n"
+CALL = line("last")
 F_OFD_SETLK = 37
 OLD = [f"old-{number}" for number in range(8)]
 
